@@ -1,0 +1,47 @@
+/** What ended a program, in one sentence for its operator. The entry point prints it and exits with `exitCode`. */
+export class ProgramError extends Error {
+  override readonly name = "ProgramError";
+  /** The exit code of the program. */
+  readonly exitCode: number;
+
+  constructor(message: string, options: ErrorOptions & { exitCode?: number } = {}) {
+    super(message, options);
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
+
+/**
+ * The text of anything that was thrown.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(messageOf(new TypeError("no such host")), "no such host");
+ * assert.equal(messageOf("thrown text"), "thrown text");
+ * ```
+ */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Turns a failure to listen into one line that says what to do about it.
+ *
+ * @param address Where the program tried to listen, as `host:port`.
+ */
+export function listenError(error: unknown, address: string): ProgramError {
+  return new ProgramError(`cannot listen on ${address}: ${listenAdvice(error)}`, { cause: error });
+}
+
+function listenAdvice(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "the port is in use; stop the program that holds it, or choose another with --port";
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "not permitted; ports below 1024 need privileges, choose another with --port";
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return "this machine has no such address; choose another with --host";
+  }
+  return `${messageOf(error)}; check --host and --port`;
+}

@@ -1,0 +1,121 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
+import { ProgramError } from "./errors.ts";
+import { VERSION } from "./version.ts";
+
+/** The exit code for a command line that makes no sense. */
+export const EXIT_USAGE = 2;
+
+/**
+ * A command line in the manner of all programs here: errors are one line that starts with `ERROR:`, typing mistakes
+ * get a suggestion, nothing exits by itself.
+ *
+ * @param name What the user types.
+ * @param summary One sentence for `--help`.
+ */
+export function createProgram(name: string, summary: string): Command {
+  return new Command(name)
+    .description(summary)
+    .version(VERSION, "--version", "print the version and exit")
+    .helpOption("--help", "print this help and exit")
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(`ERROR: ${oneLine(text)}; see ${name} --help\n`),
+    });
+}
+
+/** What a flag is worth when it is not given, and where else its value may come from. */
+export interface FlagOptions<T> {
+  /** The environment variable that the flag wins over. */
+  env?: string;
+  /** Turns the text into the value; throws `InvalidArgumentError` where it cannot. */
+  parse?: (text: string) => T;
+  /** The value when neither the flag nor the variable is given. */
+  default?: T;
+  /** How `--help` writes the default. @default the value itself */
+  defaultText?: string;
+}
+
+/** One flag of a program, for `program.addOption`. */
+export function flag<T>(flags: string, description: string, options: FlagOptions<T> = {}): Option {
+  const option = new Option(flags, description);
+  if (options.env !== undefined) option.env(options.env);
+  if (options.parse !== undefined) option.argParser(options.parse);
+  if ("default" in options || options.defaultText !== undefined) {
+    option.default(options.default, options.defaultText);
+  }
+  return option;
+}
+
+/** `--log-level` and `--log-format`, the same for every server. */
+export function addLogFlags(program: Command): Command {
+  return program
+    .addOption(
+      flag("--log-level <level>", "least severity to log", { env: "SOLO_LOG_LEVEL", default: "info" })
+        .choices(LOG_LEVELS),
+    )
+    .addOption(
+      flag("--log-format <format>", "how to write the log", { env: "SOLO_LOG_FORMAT", default: "text" })
+        .choices(LOG_FORMATS),
+    );
+}
+
+/**
+ * A parser for whole numbers in a range.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const port = integer({ min: 0, max: 65_535 });
+ * assert.equal(port("8880"), 8880);
+ * assert.throws(() => port("http"), /a whole number from 0 to 65535/);
+ * ```
+ */
+export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; max?: number }) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `from ${min} to ${max}`;
+      throw new InvalidArgumentError(`Give a whole number ${range}.`);
+    }
+    return value;
+  };
+}
+
+/** A TCP port; 0 lets the system choose a free one. */
+export const port: (text: string) => number = integer({ min: 0, max: 65_535 });
+
+/**
+ * A parser for a number of seconds, fractions allowed; the value is in milliseconds.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(seconds({ min: 0 })("2.5"), 2500);
+ * assert.throws(() => seconds({ min: 1 })("0.5"), /seconds, 1 or more/);
+ * ```
+ */
+export function seconds({ min, max = 86_400 }: { min: number; max?: number }) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+(\.\d+)?$/.test(text) || value < min || value > max) {
+      throw new InvalidArgumentError(`Give a number of seconds, ${min} or more, at most ${max}.`);
+    }
+    return Math.round(value * 1000);
+  };
+}
+
+/** The exit code that an error of a program's run stands for, and the line to print where nothing is printed yet. */
+export function exitOf(error: unknown): { code: number; line?: string } {
+  if (error instanceof CommanderError) return { code: error.exitCode === 0 ? 0 : EXIT_USAGE };
+  if (error instanceof ProgramError) {
+    return { code: error.exitCode, line: `ERROR: ${oneLine(error.message)}` };
+  }
+  return { code: 1, line: `ERROR: ${error instanceof Error ? error.stack : error}` };
+}
+
+/** An error text of commander's as one line without its own prefix. */
+function oneLine(text: string): string {
+  return text.trim().replace(/^error: /, "").replace(/\s*\n\s*/g, " ").replace(/\.$/, "");
+}

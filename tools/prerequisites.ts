@@ -1,0 +1,50 @@
+/**
+ * Sees that the system programs named as arguments are there, and installs those that are missing where it may
+ * (Debian or Ubuntu, as root). Elsewhere it says in one line what to install.
+ *
+ * deno run -P=tools tools/prerequisites.ts redis-server caddy
+ */
+
+/** Which Debian package brings a program. */
+const PACKAGES: Record<string, string> = {
+  "redis-server": "redis-server",
+  caddy: "caddy",
+  chromium: "chromium",
+};
+
+const missing = Deno.args.filter((program) => !isInstalled(program));
+if (missing.length > 0) {
+  const packages = missing.map((program) => PACKAGES[program] ?? program);
+  if (!isInstalled("apt-get") || Deno.uid() !== 0) {
+    console.error(
+      `ERROR: ${missing.join(", ")} not found; install it first, on Debian: sudo apt-get install ${
+        packages.join(" ")
+      }`,
+    );
+    Deno.exit(1);
+  }
+  console.error(`installing ${packages.join(" ")} …`);
+  apt("update");
+  apt("install", "--yes", "--no-install-recommends", ...packages);
+}
+
+function isInstalled(program: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function apt(...args: string[]): void {
+  // RUNLEVEL=1 keeps Debian from starting the packages' own services: everything here starts its own.
+  const env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  const { success, stdout, stderr } = new Deno.Command("apt-get", { args: ["-q", ...args], env })
+    .outputSync();
+  if (success) return;
+  console.error(new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
+  console.error(`ERROR: apt-get ${args.join(" ")} failed; its words stand above`);
+  Deno.exit(1);
+}
