@@ -1,8 +1,18 @@
 /** ws-server: one live connection per client, on any number of processes. */
 
+import { InvalidArgumentError } from "commander";
 import { defaultMaxConnections } from "./lib/service/descriptors.ts";
 import { messageOf, ProgramError } from "./lib/service/errors.ts";
-import { addLogFlags, createProgram, exitOf, flag, integer, port, seconds } from "./lib/service/flags.ts";
+import {
+  addLogFlags,
+  createProgram,
+  EXIT_USAGE,
+  exitOf,
+  flag,
+  integer,
+  port,
+  seconds,
+} from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
 import { listenForShutdown } from "./lib/service/shutdown.ts";
 import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
@@ -49,11 +59,9 @@ function createCommandLine() {
     .addOption(
       flag(
         "--redis <url>",
-        `Redis that makes many processes one service; "off" keeps sessions in this process`,
-        {
-          env: "SOLO_REDIS",
-          defaultText: `$REDIS_URL, else ${LOCAL_REDIS} if one answers there`,
-        },
+        'Redis that makes many processes one service, or "off" to keep sessions in this process ' +
+          `(default: $REDIS_URL, else ${LOCAL_REDIS} if one answers there)`,
+        { env: "SOLO_REDIS", parse: redisUrl },
       ),
     )
     .addOption(
@@ -71,11 +79,14 @@ function createCommandLine() {
       }),
     )
     .addOption(
-      flag("--max-connections <count>", "refuse more sockets than this", {
-        env: "SOLO_MAX_CONNECTIONS",
-        parse: integer({ min: 1 }),
-        defaultText: "the descriptor limit less a reserve",
-      }),
+      flag(
+        "--max-connections <count>",
+        "refuse more sockets than this (default: the descriptor limit less a reserve)",
+        {
+          env: "SOLO_MAX_CONNECTIONS",
+          parse: integer({ min: 1 }),
+        },
+      ),
     )
     .addOption(
       flag(
@@ -141,8 +152,26 @@ async function serve(flags: Flags): Promise<void> {
   log.info("stopped");
 }
 
+function redisUrl(text: string): string {
+  if (text === "off" || (/^rediss?:\/\//.test(text) && URL.canParse(text))) return text;
+  throw new InvalidArgumentError("Give redis://<host>:<port>, rediss://… for TLS, or off.");
+}
+
+function redisUrlOfEnvironment(): string | undefined {
+  const text = Deno.env.get("REDIS_URL");
+  if (!text) return undefined;
+  try {
+    return redisUrl(text);
+  } catch (error) {
+    throw new ProgramError(`REDIS_URL is not usable. ${messageOf(error)}`, {
+      exitCode: EXIT_USAGE,
+      cause: error,
+    });
+  }
+}
+
 async function openRegistry(flags: Flags, observer: () => SessionMetrics): Promise<SessionRegistry> {
-  const url = flags.redis ?? (Deno.env.get("REDIS_URL") || undefined);
+  const url = flags.redis ?? redisUrlOfEnvironment();
   const open = (url: string, startTimeoutMs: number) =>
     RedisRegistry.start({
       url,
