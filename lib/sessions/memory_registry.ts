@@ -42,7 +42,6 @@ export class MemoryRegistry implements SessionRegistry {
     }
   }
 
-  // deno-lint-ignore require-await -- the contract is asynchronous, this store is not
   async *list(): AsyncGenerator<SessionEntry[]> {
     let page: SessionEntry[] = [];
     for (const { candidate, epoch, established } of this.#holdings.values()) {
