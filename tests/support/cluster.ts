@@ -2,6 +2,8 @@
 
 import { Redis } from "./redis.ts";
 import { type Server, startServer } from "./program.ts";
+import { until } from "./wait.ts";
+import { WsClient } from "./ws_client.ts";
 
 export interface ClusterOptions {
   /** How many processes. @default 3 */
@@ -20,6 +22,10 @@ export class Cluster implements AsyncDisposable {
     const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
     try {
       await Promise.all(Array.from({ length: nodes }, () => cluster.add()));
+      // on a new Redis the first session waits until it is clear that no older process holds one
+      const first = await WsClient.establish(cluster.port(0), "first");
+      await first[Symbol.asyncDispose]();
+      await until(async () => (await sessionsOf(cluster.port(0))).size === 0, "nobody is connected");
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
