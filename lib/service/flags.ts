@@ -21,6 +21,9 @@ export function createProgram(name: string, summary: string): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
+      // nothing is coloured; left alone, commander asks the environment whether it may, which needs a permission
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
       outputError: (text, write) => write(`ERROR: ${oneLine(text)}; see ${name} --help\n`),
     });
 }
