@@ -10,10 +10,12 @@ import { CATALOG } from "./catalog.ts";
 import type { Assignment } from "./executor.ts";
 import type { Outcome } from "./queue.ts";
 
-self.onmessage = async ({ data: assignment }: MessageEvent<Assignment>) => {
-  // no await where there is nothing to wait for: a turn of the event loop is most of the cost of an echo
-  if (assignment.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, assignment.delayMs));
-  self.postMessage(execute(assignment));
+self.onmessage = async ({ data: assignments }: MessageEvent<Assignment[]>) => {
+  for (const assignment of assignments) {
+    const { delayMs } = assignment;
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    self.postMessage(execute(assignment));
+  }
 };
 
 function execute({ name, data }: Assignment): Outcome {
