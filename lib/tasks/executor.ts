@@ -35,7 +35,7 @@ const MAX_HANDED = 32;
  *
  * A worker that dies (an error that nothing caught) or that does not answer in time ends its task in `error`, and the
  * next task gets a new worker. Where it had several in hand, nobody knows which of them did it, so they are executed
- * again one by one. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit covers
+ * again one by one, each with the full time limit. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit covers
  * that too.
  */
 export class Executor implements Disposable {
@@ -150,8 +150,9 @@ export class Executor implements Disposable {
     worker.onmessage = ({ data }: MessageEvent<Outcome>) => this.#finish(data);
     worker.onerror = (event) => {
       event.preventDefault(); // else the error is thrown in this thread too
-      log.error("the worker thread died: {message}", { message: event.message });
-      this.#fail(`the worker died: ${event.message}`);
+      const [message] = event.message.split("\n", 1);
+      log.error("the worker thread died: {message}", { message });
+      this.#fail(`the worker died: ${message}`);
     };
     return worker;
   }
