@@ -197,7 +197,7 @@ export class RedisRegistry implements SessionRegistry {
       );
       await this.#store.forget(this.#node).catch(() => {}); // the lease ends by itself
     }
-    this.#store.close();
+    await this.#store.close();
   }
 
   // ---- one session ------------------------------------------------------------------------------------------------

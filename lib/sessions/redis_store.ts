@@ -117,6 +117,7 @@ export class RedisStore {
   readonly #generationKey: string;
   readonly #channelPrefix: string;
   #client: Client | undefined;
+  #connecting: Promise<void> | undefined;
   #lastError: Error | undefined;
 
   constructor(options: RedisStoreOptions) {
@@ -154,12 +155,14 @@ export class RedisStore {
       if (client === this.#client) this.#options.onConnected();
     });
     this.#client = client;
-    client.connect().catch(() => {}); // told by the listener above
+    this.#connecting = client.connect().then(() => {}, () => {}); // told by the listener above
   }
 
-  close(): void {
+  /** Ends the connection, and the wait before the next attempt where there is none. */
+  async close(): Promise<void> {
     this.#client?.destroy();
     this.#client = undefined;
+    await this.#connecting;
   }
 
   /** Hears what is sent to a node. Lasts over reconnections, until `unsubscribe` or `reconnect`. */
