@@ -3,188 +3,162 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { Caddy } from "../support/caddy.ts";
-import { type Server, startServer } from "../support/program.ts";
-import { Redis } from "../support/redis.ts";
-import { type Ending, SessionClient } from "../support/session_client.ts";
+import { Cluster, sessionsOf } from "../support/cluster.ts";
+import type { Program } from "../support/program.ts";
 import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
 
-/** Seconds; a client of a killed server that reconnects waits for the end of it. */
-const LEASE = "1";
-const HEALTH_INTERVAL = "200ms";
+class BalancedCluster implements AsyncDisposable {
+  private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
 
-interface Cluster extends AsyncDisposable {
-  balancer: Caddy;
-  servers: Server[];
+  static async start(env: Record<string, string> = {}): Promise<BalancedCluster> {
+    const cluster = await Cluster.start({ args: ["--drain-delay", "0.5"] });
+    try {
+      const upstreams = cluster.servers.map(({ port }) => port);
+      const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });
+      return new BalancedCluster(cluster, balancer);
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Where clients connect. */
+  get port(): number {
+    return this.balancer.port;
+  }
+
+  program(index: number): Program {
+    return this.cluster.servers[index]!.program;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.balancer[Symbol.asyncDispose]();
+    await this.cluster[Symbol.asyncDispose]();
+  }
 }
 
-async function startCluster(env: Record<string, string> = {}): Promise<Cluster> {
-  await using stack = new AsyncDisposableStack();
-  const redis = stack.use(await Redis.start());
-  const args = ["--redis", redis.url, "--lease", LEASE, "--drain-delay", "0.5"];
-  const servers: Server[] = [];
-  for (let i = 0; i < 3; i++) servers.push(stack.use(await startServer("ws-server", args)));
-  const balancer = stack.use(
-    await Caddy.start({
-      upstreams: servers.map(({ port }) => port),
-      env: { SOLO_HEALTH_INTERVAL: HEALTH_INTERVAL, ...env },
-    }),
+function connectMany(port: number, count: number): Promise<WsClient[]> {
+  return Promise.all(Array.from({ length: count }, (_, i) => WsClient.establish(port, `client-${i}`)));
+}
+
+async function disconnect(clients: WsClient[]): Promise<void> {
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+}
+
+/** `client_id -> node` of every session. */
+async function nodesOf(port: number): Promise<Map<string, string>> {
+  const response = await fetch(`http://127.0.0.1:${port}/sessions`, {
+    headers: { accept: "application/json" },
+  });
+  const entries: { client_id: string; node: string }[] = await response.json();
+  return new Map(entries.map(({ client_id, node }) => [client_id, node]));
+}
+
+async function expectedSessions(clients: WsClient[]): Promise<Map<string, string>> {
+  return new Map(
+    await Promise.all(clients.map(async (client) => [client.clientId, await client.sessionId] as const)),
   );
-  const all = stack.move();
-  return { balancer, servers, [Symbol.asyncDispose]: () => all.disposeAsync() };
-}
-
-function connectMany(address: string, count: number, prefix = "client"): Promise<SessionClient[]> {
-  return Promise.all(
-    Array.from({ length: count }, (_, i) => SessionClient.connect(address, `${prefix}-${i}`)),
-  );
-}
-
-interface Entry {
-  client_id: string;
-  session_id: string;
-  node: string;
-}
-
-async function listSessions(address: string): Promise<Entry[]> {
-  const response = await fetch(`http://${address}/sessions`, { headers: { accept: "application/json" } });
-  return await response.json();
-}
-
-async function closeAll(clients: SessionClient[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.close()));
 }
 
 Deno.test("balancer: clients are spread evenly over the servers", async () => {
-  await using cluster = await startCluster();
-  const { address } = cluster.balancer;
-  const clients: SessionClient[] = [];
-  for (let i = 0; i < 9; i++) clients.push(await SessionClient.connect(address, `client-${i}`));
-
-  const byNode = Map.groupBy(await listSessions(address), ({ node }) => node);
-  assert.deepEqual([...byNode.values()].map((entries) => entries.length), [3, 3, 3]);
-  await closeAll(clients);
+  await using service = await BalancedCluster.start();
+  const clients: WsClient[] = [];
+  for (let i = 0; i < 9; i++) clients.push(await WsClient.establish(service.port, `client-${i}`));
+  const perNode = Map.groupBy((await nodesOf(service.port)).values(), (node) => node);
+  assert.deepEqual([...perNode.values()].map(({ length }) => length), [3, 3, 3]);
+  await disconnect(clients);
 });
 
 Deno.test("balancer: the newest connection of a client is the only one, wherever each has landed", async () => {
-  await using cluster = await startCluster();
-  const { address } = cluster.balancer;
-  const sessions: SessionClient[] = [];
-  for (let i = 0; i < 4; i++) sessions.push(await SessionClient.connect(address, "test1"));
-
-  const replaced = await Promise.all(sessions.slice(0, -1).map(({ ended }) => ended));
-  assert.deepEqual(replaced.map(({ code }) => code), [4409, 4409, 4409]);
-  const text = await (await fetch(`http://${address}/sessions`)).text();
-  assert.equal(text, `test1 ${sessions.at(-1)!.sessionId}\n`);
-  await sessions.at(-1)!.close();
+  await using service = await BalancedCluster.start();
+  const clients: WsClient[] = [];
+  for (let i = 0; i < 4; i++) clients.push(await WsClient.establish(service.port, "test1"));
+  const newest = clients.pop()!;
+  for (const older of clients) assert.equal((await older.end()).code, 4409);
+  assert.deepEqual(await sessionsOf(service.port), await expectedSessions([newest]));
+  await disconnect([newest]);
 });
 
 Deno.test("balancer: a killed server loses its own clients only, and they come back", async () => {
-  await using cluster = await startCluster();
-  const { balancer: { address }, servers } = cluster;
-  const clients = await connectMany(address, 9);
-  const nodeOf = new Map((await listSessions(address)).map(({ session_id, node }) => [session_id, node]));
+  await using service = await BalancedCluster.start();
+  const clients = await connectMany(service.port, 9);
+  const nodes = await nodesOf(service.port);
+  await service.program(0).stop("SIGKILL");
+  await until(() => clients.some(({ isOpen }) => !isOpen), "the clients of the killed server notice");
+  const deadNode = nodes.get(clients.find(({ isOpen }) => !isOpen)!.clientId);
+  const [orphans, others] = [true, false].map((isOrphan) =>
+    clients.filter(({ clientId }) => (nodes.get(clientId) === deadNode) === isOrphan)
+  ) as [WsClient[], WsClient[]];
+  await Promise.all(orphans.map((orphan) => orphan.end()));
+  await delay(500); // for others to show up that should not end
+  assert.deepEqual(others.filter(({ isOpen }) => !isOpen), []);
 
-  await servers[0]!.program.stop("SIGKILL");
-  const lost = new Set<SessionClient>();
-  for (const client of clients) client.ended.then(() => lost.add(client));
-  await until(() => lost.size > 0, "the clients of the killed server notice");
-  await delay(500); // for those to show up that should not be among them
-  const deadNode = nodeOf.get([...lost][0]!.sessionId);
-  const expected = clients.filter(({ sessionId }) => nodeOf.get(sessionId) === deadNode);
-  assert.deepEqual(new Set(expected), lost);
-
-  const again = await Promise.all(
-    expected.map((client) => SessionClient.connect(address, `client-${clients.indexOf(client)}`)),
-  );
-  const kept = clients.filter((client) => !lost.has(client));
-  assert.deepEqual(
-    (await listSessions(address)).map(({ session_id }) => session_id).sort(),
-    [...again, ...kept].map(({ sessionId }) => sessionId).sort(),
-  );
-  await closeAll([...again, ...kept]);
+  const again = await Promise.all(orphans.map(({ clientId }) => WsClient.establish(service.port, clientId)));
+  assert.deepEqual(await sessionsOf(service.port), await expectedSessions([...again, ...others]));
+  await disconnect([...again, ...others]);
 });
 
 Deno.test("balancer: while a server is drained no new connection fails", async () => {
-  await using cluster = await startCluster();
-  const { balancer: { address }, servers } = cluster;
-  const before = await connectMany(address, 9, "before");
-  const endings: Ending[] = [];
-  for (const client of before) client.ended.then((ending) => endings.push(ending));
-
+  await using service = await BalancedCluster.start();
+  const clients = await connectMany(service.port, 9);
   let stopped = false;
-  const exit = servers[0]!.program.stop("SIGTERM").finally(() => stopped = true);
-  let connected = 0;
-  const comeAndGo = async (name: string) => { // throws where a connection fails
-    for (let i = 0; !stopped; i++) {
-      await (await SessionClient.connect(address, `${name}-${i}`)).close();
-      connected++;
-    }
-    await (await SessionClient.connect(address, `${name}-last`)).close();
+  const exit = service.program(0).stop("SIGTERM").finally(() => stopped = true);
+  let visits = 0;
+  const comeAndGo = async (name: string) => {
+    do {
+      await disconnect([await WsClient.establish(service.port, `${name}-${visits++}`)]); // throws where it fails
+    } while (!stopped);
   };
   await Promise.all(["a", "b", "c", "d"].map(comeAndGo));
 
   assert.equal(await exit, 0);
-  assert.ok(connected > 20, `${connected} connections are no test`);
-  assert.ok(endings.length > 0 && endings.length < before.length);
-  assert.deepEqual(new Set(endings.map(({ code }) => code)), new Set([1001]));
-  await closeAll(before);
+  assert.ok(visits > 20, `${visits} connections are no test`);
+  const closed = clients.filter(({ isOpen }) => !isOpen);
+  assert.ok(closed.length > 0 && closed.length < clients.length);
+  for (const client of closed) assert.equal((await client.end()).code, 1001);
+  await disconnect(clients);
 });
 
 Deno.test("balancer: a server that has stopped to answer is passed over", async () => {
-  await using cluster = await startCluster();
-  const { balancer: { address }, servers } = cluster;
-  servers[0]!.program.kill("SIGSTOP");
-  const clients = await connectMany(address, 6);
-  assert.equal(new Set((await listSessions(address)).map(({ node }) => node)).size, 2);
-  await closeAll(clients);
+  await using service = await BalancedCluster.start();
+  service.program(0).kill("SIGSTOP");
+  const clients = await connectMany(service.port, 6);
+  assert.equal(new Set((await nodesOf(service.port)).values()).size, 2);
+  await disconnect(clients);
 });
 
 Deno.test("balancer: only the public paths lead inside, and each request is logged", async () => {
-  await using cluster = await startCluster();
-  const { balancer } = cluster;
+  await using service = await BalancedCluster.start();
   for (const path of ["/", "/sessions", "/healthz", "/readyz"]) {
-    assert.notEqual(await statusOf(balancer.port, path), 404, path);
+    assert.notEqual(await statusOf(service.port, path), 404, path);
   }
-  for (
-    const path of [
-      "/metrics",
-      "/METRICS",
-      "/%6Detrics",
-      "/%2e/metrics",
-      "//metrics",
-      "/x/../metrics",
-      "/..\\metrics",
-      "/x\\..\\metrics",
-    ]
-  ) {
-    assert.ok([400, 404].includes(await statusOf(balancer.port, path)), path);
-  }
-  const client = await SessionClient.connect(balancer.address, "logged");
-  await client.close();
-  await balancer.stop();
-  const logged = balancer.log.filter(({ logger }) => logger?.startsWith("http.log.access"));
-  assert.ok(logged.some(({ request }) => request?.uri === "/?client_id=logged"));
+  for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);
+  await disconnect([await WsClient.establish(service.port, "logged")]);
+  await service.balancer.stop();
+  const requests = service.balancer.log.filter(({ logger }) => logger?.startsWith("http.log.access"));
+  assert.ok(requests.some(({ request }) => request?.uri === "/?client_id=logged"));
 });
 
+/** Ways to write /metrics; some of them a ws-server would understand. */
+const ROUNDABOUT = [
+  "/metrics",
+  "/METRICS",
+  "/%6Detrics",
+  "/%2e/metrics",
+  "//metrics",
+  "/x/../metrics",
+  "/..\\metrics",
+  "/x\\..\\metrics",
+];
+
 Deno.test("balancer: half a request is cut, a silent session is not", async () => {
-  await using cluster = await startCluster({ SOLO_READ_TIMEOUT: "1s" });
-  const { balancer } = cluster;
-  const client = await SessionClient.connect(balancer.address, "silent");
-  const started = performance.now();
-  for (
-    const half of [
-      "GET / HTTP/1.1\r\nHost: x\r\n",
-      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
-    ]
-  ) {
-    await answerTo(balancer.port, half); // ends when the balancer closes
-  }
-  assert.ok(performance.now() - started < 8_000);
-  assert.equal(
-    await (await fetch(`http://${balancer.address}/sessions`)).text(),
-    `silent ${client.sessionId}\n`,
-  );
-  await client.close();
+  await using service = await BalancedCluster.start({ SOLO_READ_TIMEOUT: "1s" });
+  const silent = await WsClient.establish(service.port, "silent");
+  await answerTo(service.port, "GET / HTTP/1.1\r\nHost: x\r\n"); // returns when the balancer closes
+  await answerTo(service.port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf");
+  assert.deepEqual(await sessionsOf(service.port), await expectedSessions([silent]));
+  await disconnect([silent]);
 });
 
 /** Asks for a path exactly as it stands, which `fetch` would tidy up. */
