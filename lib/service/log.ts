@@ -38,7 +38,7 @@ export async function configureLog({ level, format, color }: LogOptions): Promis
     ? getJsonLinesFormatter()
     : (color ? getAnsiColorFormatter : getTextFormatter)({ ...text, format: textLine });
   await configure({
-    sinks: { stderr: getStreamSink(Deno.stderr.writable, { formatter }) },
+    sinks: { stderr: getStreamSink(standardError(), { formatter }) },
     loggers: [
       { category: ["solo"], sinks: ["stderr"], lowestLevel: level as LogLevel },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
@@ -46,6 +46,22 @@ export async function configureLog({ level, format, color }: LogOptions): Promis
     reset: true,
   });
   return { [Symbol.asyncDispose]: dispose };
+}
+
+/**
+ * Standard error as a stream whose end leaves the real one open, for the last words of the entry point. Nobody reading
+ * any more is no reason to stop working.
+ */
+function standardError(): WritableStream<Uint8Array> {
+  return new WritableStream({
+    async write(chunk) {
+      try {
+        for (let sent = 0; sent < chunk.length;) sent += await Deno.stderr.write(chunk.subarray(sent));
+      } catch {
+        // the reader is gone
+      }
+    },
+  });
 }
 
 /** A word stands as it is; what has spaces or unprintable characters is quoted, so that it cannot forge a line. */
