@@ -36,16 +36,7 @@ export interface ServerOptions extends ConnectionOptions {
   clock?: Clock;
 }
 
-/**
- * A running server.
- *
- * @example
- * ```ts ignore
- * const server = new TasksServer(options);
- * await shutdown;
- * await server.close(5_000);
- * ```
- */
+/** A running server: listens from its construction to `close()`. */
 export class TasksServer {
   /** Where it listens, as `host:port`. */
   readonly addresses: readonly string[];

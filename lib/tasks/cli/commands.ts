@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { withDeadline } from "../../service/clock.ts";
 import { ProgramError } from "../../service/errors.ts";
+import { EXIT_USAGE } from "../../service/flags.ts";
 import { TASK_NAMES } from "../catalog.ts";
 import { ConnectionClosed, type TasksClient } from "../client.ts";
 import type { Reply, Request } from "../protocol.ts";
@@ -73,7 +74,7 @@ async function run(
   client: TasksClient,
   context: Context,
 ): Promise<Answer> {
-  const reply = await ask({ type: "run", task_name: taskName, data }, client, context);
+  const reply = await start(taskName, data, client, context);
   if ("error" in reply) {
     const failure = new ProgramError(
       `${context.server} did not take the task: ${reply.error}; try again later`,
@@ -93,6 +94,23 @@ async function run(
   if (TASK_NAMES.includes(taskName)) return { text };
   const now = await ask({ type: "get_result", task_id: id, wait: false }, client, context);
   return { text, failure: failureOf(id, now, taskName) };
+}
+
+async function start(
+  taskName: string,
+  data: string,
+  client: TasksClient,
+  context: Context,
+): Promise<Reply<"run">> {
+  try {
+    return await ask({ type: "run", task_name: taskName, data }, client, context);
+  } catch (error) {
+    throw await refusal(error, context, {
+      message: `${context.server} does not take a task with so much data; give it less, ` +
+        "or start the server with a larger --max-request-bytes",
+      exitCode: EXIT_USAGE,
+    });
+  }
 }
 
 async function status(
@@ -171,10 +189,7 @@ function ask<T extends Request["type"]>(
   return withDeadline(client.request<T>(request, { signal }), REPLY_TIMEOUT_MS, "no answer");
 }
 
-/**
- * Asks about a task. A server that does not know it closes the connection without a reply; so does one that stops or
- * has too many clients. The difference: the former still answers others.
- */
+/** Asks about a task. */
 async function askAbout<T extends "status" | "get_result" | "cancel">(
   type: T,
   id: number,
@@ -184,14 +199,28 @@ async function askAbout<T extends "status" | "get_result" | "cancel">(
   try {
     return await ask<T>(about(type, id, false), client, context);
   } catch (error) {
-    if (!(error instanceof ConnectionClosed)) throw error;
-    await using another = await context.connect();
-    await ask({ type: "stats" }, another, context);
-    throw new ProgramError(
-      `${context.server} knows no task #${id}; for those it knows: tasks-cli ls`,
-      { cause: error, exitCode: EXIT.noSuchTask },
-    );
+    throw await refusal(error, context, {
+      message: `${context.server} knows no task #${id}; for those it knows: tasks-cli ls`,
+      exitCode: EXIT.noSuchTask,
+    });
   }
+}
+
+/**
+ * What it means that a request has failed. A server closes the connection instead of an answer when it does not take
+ * the request, but also when it stops or has too many clients. The difference: the former still answers others.
+ *
+ * @param meaning What to say where the server does not take the request.
+ */
+async function refusal(
+  error: unknown,
+  context: Context,
+  { message, exitCode }: { message: string; exitCode: number },
+): Promise<unknown> {
+  if (!(error instanceof ConnectionClosed)) return error;
+  await using another = await context.connect();
+  await ask({ type: "stats" }, another, context);
+  return new ProgramError(message, { cause: error, exitCode });
 }
 
 /** A request about a task; `cancel` passes over `wait`. */
@@ -218,7 +247,12 @@ async function whenEnded<T extends "status" | "get_result">(
     }
     return await client.request<T>(about(type, id, true), { signal });
   } catch (error) {
-    throw signal.aborted ? new Unfinished(id, signal.reason) : error;
+    if (signal.aborted) throw new Unfinished(id, signal.reason);
+    if (!(error instanceof ConnectionClosed)) throw error;
+    throw new ProgramError(
+      `${context.server} closed the connection before task #${id} ended; if it still runs: tasks-cli wait ${id}`,
+      { cause: error, exitCode: EXIT.server },
+    );
   } finally {
     done.abort();
     await watching;
