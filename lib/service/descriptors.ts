@@ -1,26 +1,24 @@
-/** Where the system states the limits of this process. */
-const LIMITS_FILE = "/proc/self/limits";
-
 /** Assumed where the system does not say: the usual soft limit of a login shell. */
 const USUAL_LIMIT = 1024;
 
 /**
- * How many file descriptors this process may have open.
+ * How many file descriptors this process may have open. Deno has raised its soft limit to the hard one by itself.
  *
- * @param limits The text of `/proc/self/limits`; read from there by default.
+ * Asked of a child, which inherits the limit: Deno lets no one read `/proc/self` who is not allowed everything.
+ *
+ * @param answer What `getconf OPEN_MAX` prints; the program is run by default (permission `run: getconf`).
  *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.equal(maxOpenFiles("Max open files            20000                20000                files\n"), 20_000);
- * assert.equal(maxOpenFiles("Max open files            unlimited            unlimited            files\n"), Infinity);
+ * assert.equal(maxOpenFiles("20000\n"), 20_000);
+ * assert.equal(maxOpenFiles("undefined\n"), Infinity);
  * assert.equal(maxOpenFiles(""), 1024);
  * ```
  */
-export function maxOpenFiles(limits: string = readLimits()): number {
-  const soft = limits.match(/^Max open files\s+(\S+)/m)?.[1];
-  if (soft === "unlimited") return Infinity;
-  return Number(soft) || USUAL_LIMIT;
+export function maxOpenFiles(answer: string = askSystem()): number {
+  if (answer.trim() === "undefined") return Infinity; // what getconf says of "unlimited"
+  return Number(answer) || USUAL_LIMIT;
 }
 
 /**
@@ -41,10 +39,12 @@ export function defaultMaxConnections(limit: number = maxOpenFiles()): number {
   return limit - reserve;
 }
 
-function readLimits(): string {
+function askSystem(): string {
   try {
-    return Deno.readTextFileSync(LIMITS_FILE);
+    const { stdout } = new Deno.Command("getconf", { args: ["OPEN_MAX"], stdin: "null", stderr: "null" })
+      .outputSync();
+    return new TextDecoder().decode(stdout);
   } catch {
-    return ""; // not Linux
+    return ""; // no such program, as in a container without a userland
   }
 }

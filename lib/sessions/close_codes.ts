@@ -1,0 +1,35 @@
+/** What a client should do after a close. */
+export type AfterClose =
+  /** Connect again, after a random wait that grows. */
+  | "reconnect"
+  /** Stay away: it would only be closed again, or would push out another. */
+  | "stay-away";
+
+/** One way in which the server ends a session. */
+export interface CloseCode {
+  readonly code: number;
+  /** Stands in the close frame; at most 123 bytes. */
+  readonly reason: string;
+  readonly after: AfterClose;
+}
+
+/**
+ * Every code that the server closes with. 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
+ * registry of WebSocket close codes), 4000 to 4999 are free for applications (section 7.4.2).
+ */
+export const CLOSE_CODES = {
+  /** The process is being stopped. */
+  goingAway: { code: 1001, reason: "the server is going away", after: "reconnect" },
+  /** Sent by the platform itself, with a reason of its own, 5 s after an unanswered PING. */
+  silent: { code: 1001, reason: "No response from ping frame.", after: "reconnect" },
+  /** A message over the limit. */
+  tooBig: { code: 1009, reason: "messages are limited to 64 KiB", after: "stay-away" },
+  /** This process may not hold sessions at the moment; another one may. */
+  tryAgainLater: {
+    code: 1013,
+    reason: "the session registry is out of reach, try again",
+    after: "reconnect",
+  },
+  /** The one rule. 4409 recalls HTTP's 409 Conflict. */
+  replaced: { code: 4409, reason: "replaced by a newer connection", after: "stay-away" },
+} as const satisfies Record<string, CloseCode>;

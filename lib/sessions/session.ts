@@ -1,0 +1,137 @@
+import { getLogger } from "../service/log.ts";
+import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
+import type { Candidate, RevokeReason } from "./registry.ts";
+import { terminate } from "./terminate.ts";
+
+const log = getLogger(["solo", "session"]);
+
+/** The largest message that is read, in bytes. */
+export const MAX_MESSAGE_BYTES = 64 * 1024;
+
+/** How long a peer has to answer a close frame. */
+export const CLOSE_TIMEOUT_MS = 2_000;
+
+/** Half of this after the last frame the platform sends PING, and closes with 1001 when all of it has passed. */
+export const IDLE_TIMEOUT_S = 10;
+
+/** The server, as a session sees it. */
+export interface SessionHost {
+  /** The socket is open and wants to be the client's session. */
+  onOpen(session: Session): void;
+  /** The session has become the only one of its client. */
+  onEstablished(session: Session): void;
+  /** The session was ended, or its socket was; called once. Its descriptor may still be open. */
+  onEnd(session: Session, code: number): void;
+  /** The socket is gone; called once, after `onEnd`. */
+  onGone(session: Session): void;
+}
+
+/**
+ * One socket and its life: open, established, ended, gone.
+ *
+ * It listens to the events of its socket itself, as an object: ten thousand idle sessions should not cost forty
+ * thousand closures.
+ */
+export class Session implements Candidate {
+  readonly sessionId: string = crypto.randomUUID();
+  readonly connectedAtMs: number = Date.now();
+  readonly #socket: WebSocket;
+  readonly #host: SessionHost;
+  #established = false;
+  #ended = false;
+  #gone = false;
+  #cut: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly clientId: string, socket: WebSocket, host: SessionHost) {
+    this.#socket = socket;
+    this.#host = host;
+    socket.binaryType = "arraybuffer";
+    for (const type of ["open", "message", "close", "error"]) socket.addEventListener(type, this);
+  }
+
+  /** Whether the client has been told its session_id, now or ever. */
+  get established(): boolean {
+    return this.#established;
+  }
+
+  /** Sends the session_id: from here on the session is established. */
+  establish(): void {
+    if (this.#ended || this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(this.sessionId);
+    this.#established = true;
+    this.#host.onEstablished(this);
+  }
+
+  revoke(reason: RevokeReason): void {
+    if (reason.kind === "lease-lost") {
+      this.close(CLOSE_CODES.tryAgainLater);
+      return;
+    }
+    log.debug("session {session} of client {client} is replaced by {by} on node {node}", {
+      session: this.sessionId,
+      client: this.clientId,
+      by: reason.bySessionId,
+      node: reason.byNode,
+    });
+    this.close(CLOSE_CODES.replaced);
+  }
+
+  /** Ends the session: sends the close frame, and drops the connection when no answer comes. Safe to call twice. */
+  close({ code, reason }: CloseCode): void {
+    if (this.#gone || this.#ended) return;
+    this.#socket.close(code, reason);
+    this.#cut = setTimeout(() => terminate(this.#socket), CLOSE_TIMEOUT_MS);
+    this.#end(code);
+  }
+
+  /** Ends the session without a close frame. Safe to call twice. */
+  closeNow(): void {
+    if (this.#gone) return;
+    clearTimeout(this.#cut);
+    terminate(this.#socket);
+    this.#end(1006);
+  }
+
+  /** Listens to its socket. */
+  handleEvent(event: Event): void {
+    switch (event.type) {
+      case "open":
+        this.#host.onOpen(this);
+        break;
+      case "message":
+        if (byteLengthOver((event as MessageEvent).data, MAX_MESSAGE_BYTES)) this.close(CLOSE_CODES.tooBig);
+        break;
+      case "close": // comes twice when the platform's own idle timeout has closed
+        if (this.#gone) return;
+        this.#gone = true;
+        clearTimeout(this.#cut);
+        this.#end((event as CloseEvent).code || 1006); // 0: the stream ended without a close frame
+        this.#host.onGone(this);
+        break;
+      case "error":
+        log.debug("session {session} of client {client}: {error}", {
+          session: this.sessionId,
+          client: this.clientId,
+          error: (event as ErrorEvent).message,
+        });
+    }
+  }
+
+  #end(code: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    log.debug("session {session} of client {client} ends with {code}", {
+      session: this.sessionId,
+      client: this.clientId,
+      code,
+    });
+    this.#host.onEnd(this, code);
+  }
+}
+
+/** Whether a message is longer than `limit`; the text is not encoded when its length alone decides. */
+function byteLengthOver(data: string | ArrayBuffer, limit: number): boolean {
+  if (typeof data !== "string") return data.byteLength > limit;
+  if (data.length * 3 <= limit) return false;
+  return data.length > limit || new TextEncoder().encode(data).length > limit;
+}

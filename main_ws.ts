@@ -1,0 +1,232 @@
+/** ws-server: one live connection per client, on any number of processes. */
+
+import { InvalidArgumentError } from "commander";
+import { defaultMaxConnections } from "./lib/service/descriptors.ts";
+import { messageOf, ProgramError } from "./lib/service/errors.ts";
+import {
+  addLogFlags,
+  createProgram,
+  EXIT_USAGE,
+  exitOf,
+  flag,
+  integer,
+  port,
+  seconds,
+} from "./lib/service/flags.ts";
+import { configureLog, getLogger } from "./lib/service/log.ts";
+import { listenForShutdown } from "./lib/service/shutdown.ts";
+import { VERSION } from "./lib/service/version.ts";
+import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
+import { SessionMetrics } from "./lib/sessions/metrics.ts";
+import { RedisRegistry } from "./lib/sessions/redis_registry.ts";
+import type { SessionRegistry } from "./lib/sessions/registry.ts";
+import { SessionServer } from "./lib/sessions/server.ts";
+
+const log = getLogger(["solo", "main"]);
+
+/** Where a Redis is looked for, once, when none is named. */
+const LOCAL_REDIS = "redis://127.0.0.1:6379";
+const LOOK_TIMEOUT_MS = 500;
+
+/** How long a Redis that was named may take to answer at the start. */
+const START_TIMEOUT_MS = 5_000;
+
+/** How long `health` waits for an answer. */
+const HEALTH_TIMEOUT_MS = 3_000;
+
+interface Flags {
+  host: string;
+  port: number;
+  redis?: string;
+  redisPrefix: string;
+  lease: number;
+  maxConnections?: number;
+  drainDelay: number;
+  shutdownTimeout: number;
+  logLevel: string;
+  logFormat: string;
+}
+
+function createCommandLine() {
+  const program = createProgram("ws-server", "One live connection per client, on any number of processes.")
+    .addOption(flag("--host <address>", "address to listen on", { env: "SOLO_HOST", default: "0.0.0.0" }))
+    .addOption(
+      flag("--port <port>", "port to listen on, 0 for any free one", {
+        env: "SOLO_PORT",
+        parse: port,
+        default: 8880,
+      }),
+    )
+    .addOption(
+      flag(
+        "--redis <url>",
+        'Redis that makes many processes one service, or "off" to keep sessions in this process ' +
+          `(default: $REDIS_URL, else ${LOCAL_REDIS} if one answers there)`,
+        { env: "SOLO_REDIS", parse: redisUrl },
+      ),
+    )
+    .addOption(
+      flag("--redis-prefix <text>", "stands before every key in Redis", {
+        env: "SOLO_REDIS_PREFIX",
+        default: "solo",
+      }),
+    )
+    .addOption(
+      flag("--lease <seconds>", "how long the others respect a process that has gone silent", {
+        env: "SOLO_LEASE",
+        parse: seconds({ min: 1, max: 3600 }),
+        default: 10_000,
+        defaultText: "10",
+      }),
+    )
+    .addOption(
+      flag(
+        "--max-connections <count>",
+        "refuse more sockets than this (default: the descriptor limit less a reserve)",
+        {
+          env: "SOLO_MAX_CONNECTIONS",
+          parse: integer({ min: 1 }),
+        },
+      ),
+    )
+    .addOption(
+      flag(
+        "--drain-delay <seconds>",
+        "wait between /readyz saying 503 and closing sessions, for balancers to notice",
+        {
+          env: "SOLO_DRAIN_DELAY",
+          parse: seconds({ min: 0 }),
+          default: 0,
+        },
+      ),
+    )
+    .addOption(
+      flag("--shutdown-timeout <seconds>", "end at the latest this long after SIGTERM", {
+        env: "SOLO_SHUTDOWN_TIMEOUT",
+        parse: seconds({ min: 1 }),
+        default: 30_000,
+        defaultText: "30",
+      }),
+    );
+  addLogFlags(program).action(() => serve(program.opts<Flags>()));
+  program.command("health")
+    .description("ask the server on --host and --port whether it is ready; exit 0 or 1")
+    .helpOption("--help", "print this help and exit")
+    .action(() => health(program.opts<Flags>()));
+  return program;
+}
+
+async function serve(flags: Flags): Promise<void> {
+  await using _log = await configureLog({
+    level: flags.logLevel,
+    format: flags.logFormat,
+    color: Deno.stderr.isTerminal() && !Deno.noColor,
+  });
+  using shutdown = listenForShutdown(() => Deno.exit(1));
+
+  const maxConnections = flags.maxConnections ?? defaultMaxConnections();
+  let metrics!: SessionMetrics;
+  await using registry = await openRegistry(flags, () => metrics);
+  const server = SessionServer.listen({
+    hostname: flags.host,
+    port: flags.port,
+    registry,
+    maxConnections,
+    observer: (counts) => metrics = new SessionMetrics(counts),
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    // The platform rejects where no one can catch it when a text message does not fit into a string (over 512 MiB):
+    // the socket ends, the process need not.
+    event.preventDefault();
+    metrics.onUnhandledRejection();
+    log.error("unhandled rejection: {error}", { error: messageOf(event.reason) });
+  });
+  const { hostname, port } = server.address;
+  log.info("ws-server {version} listening on {address}, at most {max} connections", {
+    version: VERSION,
+    address: `${hostname}:${port}`,
+    max: maxConnections,
+  });
+
+  await new Promise((resolve) => shutdown.signal.addEventListener("abort", resolve, { once: true }));
+  log.info("{signal}: shutting down", { signal: shutdown.signal.reason });
+  await server.drain({ delayMs: flags.drainDelay, signal: AbortSignal.timeout(flags.shutdownTimeout) });
+  log.info("stopped");
+}
+
+function redisUrl(text: string): string {
+  if (text === "off" || (/^rediss?:\/\//.test(text) && URL.canParse(text))) return text;
+  throw new InvalidArgumentError("Give redis://<host>:<port>, rediss://… for TLS, or off.");
+}
+
+function redisUrlOfEnvironment(): string | undefined {
+  const text = Deno.env.get("REDIS_URL");
+  if (!text) return undefined;
+  try {
+    return redisUrl(text);
+  } catch (error) {
+    throw new ProgramError(`REDIS_URL is not usable. ${messageOf(error)}`, {
+      exitCode: EXIT_USAGE,
+      cause: error,
+    });
+  }
+}
+
+async function openRegistry(flags: Flags, observer: () => SessionMetrics): Promise<SessionRegistry> {
+  const url = flags.redis ?? redisUrlOfEnvironment();
+  const open = (url: string, startTimeoutMs: number) =>
+    RedisRegistry.start({
+      url,
+      prefix: flags.redisPrefix,
+      leaseMs: flags.lease,
+      startTimeoutMs,
+      observer,
+    });
+  if (url === "off") return new MemoryRegistry();
+  if (url !== undefined) return await open(url, START_TIMEOUT_MS);
+  try {
+    const registry = await open(LOCAL_REDIS, LOOK_TIMEOUT_MS);
+    log.info("found Redis at {url}: all processes that use it are one service", { url: LOCAL_REDIS });
+    return registry;
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    log.warn(
+      "no Redis at {url}: sessions stay in this process; to run many processes as one service, start Redis or name " +
+        "one with --redis (and --redis off to not look for one)",
+      { url: LOCAL_REDIS },
+    );
+    return new MemoryRegistry();
+  }
+}
+
+/** Asks a running server whether it is ready. */
+async function health({ host, port }: Flags): Promise<void> {
+  const name = host === "0.0.0.0"
+    ? "127.0.0.1"
+    : host === "::"
+    ? "[::1]"
+    : host.includes(":")
+    ? `[${host}]`
+    : host;
+  const url = `http://${name}:${port}/readyz`;
+  let line: string;
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+    line = (await response.text()).trim();
+    if (response.ok) return console.log(line);
+  } catch (error) {
+    throw new ProgramError(`no answer from ${url}: ${messageOf(error)}`, { cause: error });
+  }
+  throw new ProgramError(`${url} says: ${line}`);
+}
+
+if (import.meta.main) {
+  try {
+    await createCommandLine().parseAsync(Deno.args, { from: "user" });
+    Deno.exit(0);
+  } catch (error) {
+    const { code, line } = exitOf(error);
+    if (line) console.error(line);
+    Deno.exit(code);
+  }
+}
