@@ -8,7 +8,7 @@
 
 import { createClient, defineScript, RESP_TYPES } from "@redis/client";
 import { messageOf } from "../service/errors.ts";
-import { withDeadline } from "../service/clock.ts";
+import { SharedDeadline } from "../service/shared_deadline.ts";
 import { RegistryUnreachableError, type SessionEntry } from "./registry.ts";
 import claimLua from "./lua/claim.lua" with { type: "text" };
 import lineLua from "./lua/line.lua" with { type: "text" };
@@ -116,6 +116,8 @@ export class RedisStore {
   readonly #epochKey: string;
   readonly #generationKey: string;
   readonly #channelPrefix: string;
+  /** Our own around every command: the library's covers only those not yet sent. */
+  readonly #deadline: SharedDeadline;
   #client: Client | undefined;
   #lastError: Error | undefined;
 
@@ -127,6 +129,7 @@ export class RedisStore {
     this.#epochKey = `${prefix}:epoch`;
     this.#generationKey = `${prefix}:generation`;
     this.#channelPrefix = `${prefix}:node:`;
+    this.#deadline = new SharedDeadline(options.commandTimeoutMs, "Redis did not answer");
   }
 
   /** Whether commands can be sent. */
@@ -158,6 +161,7 @@ export class RedisStore {
   }
 
   close(): void {
+    this.#deadline[Symbol.dispose]();
     this.#client?.destroy();
     this.#client = undefined;
   }
@@ -291,7 +295,7 @@ export class RedisStore {
     return this.#bucketKeys[(hash >>> 0) % BUCKETS]!;
   }
 
-  /** A deadline of our own around every command: the library's covers only those not yet sent. */
+  /** Sends a command where there is a connection, and gives its failure the name that callers know. */
   async #run<T>(command: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (!client?.isReady) {
@@ -299,11 +303,7 @@ export class RedisStore {
     }
     const sentAt = performance.now();
     try {
-      const reply = await withDeadline(
-        command(client),
-        this.#options.commandTimeoutMs,
-        "Redis did not answer",
-      );
+      const reply = await this.#deadline.limit(command(client));
       this.#options.onRoundTrip?.(performance.now() - sentAt);
       return reply;
     } catch (error) {
