@@ -99,6 +99,8 @@ function connect(url: string, onError: (error: Error) => void) {
     maintNotifications: "disabled",
     disableOfflineQueue: true,
     scripts: SCRIPTS,
+    // Every command has a deadline of ours; the library's own costs a timer each, which lives on after the answer.
+    commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: 2000,
       reconnectStrategy: (attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS),
