@@ -74,7 +74,15 @@ async function fill(url: string): Promise<void> {
   store.reconnect();
   await connected.promise;
   const node = "bench";
-  await store.renew({ node, leaseMs: LEASE_MS, knownGeneration: "", mode: "join", graceMs: 0 });
+  await store.renew({
+    node,
+    leaseMs: LEASE_MS,
+    knownGeneration: "",
+    mode: "join",
+    graceMs: 0,
+    formerNode: "",
+    knownNodes: [],
+  });
   for (let start = 0; start < ENTRIES; start += BATCH) {
     await Promise.all(Array.from({ length: BATCH }, (_, i) =>
       store.claim({
@@ -87,7 +95,7 @@ async function fill(url: string): Promise<void> {
         validUntilMs: Date.now() + LEASE_MS,
       })));
   }
-  store.close();
+  await store.close();
 }
 
 /** Puts what is spread over many hashes into one as well. */

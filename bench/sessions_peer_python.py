@@ -100,7 +100,7 @@ async def renew(leased):
     generation = ""
     while True:
         mode = "renew" if generation else "join"
-        reply = await renew_script([NODES, GENERATION], [node, LEASE_MS, generation, mode, 0])
+        reply = await renew_script([NODES, GENERATION], [node, LEASE_MS, generation, mode, 0, ""])
         if reply[0] == "lapsed":
             sys.exit("the lease is over")
         if not generation:

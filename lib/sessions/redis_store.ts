@@ -33,7 +33,15 @@ export interface ClaimReply {
 /** What a renewal is answered; `lapsed` where the others may treat the node as gone. */
 export type RenewReply =
   | { lapsed: true }
-  | { lapsed: false; generation: string; settled: boolean; redisNowMs: number; deadNodes: string[] };
+  | {
+    lapsed: false;
+    generation: string;
+    /** Whether a client without a line is known to be free. */
+    settled: boolean;
+    redisNowMs: number;
+    liveNodes: string[];
+    deadNodes: string[];
+  };
 
 /** What the caller of `release` knows of the session; see lua/release.lua. */
 export type ReleaseMode = "held" | "ended" | "dead";
@@ -121,6 +129,7 @@ export class RedisStore {
   /** Our own around every command: the library's covers only those not yet sent. */
   readonly #deadline: SharedDeadline;
   #client: Client | undefined;
+  #connecting: Promise<void> | undefined;
   #lastError: Error | undefined;
 
   constructor(options: RedisStoreOptions) {
@@ -159,13 +168,15 @@ export class RedisStore {
       if (client === this.#client) this.#options.onConnected();
     });
     this.#client = client;
-    client.connect().catch(() => {}); // told by the listener above
+    this.#connecting = client.connect().then(() => {}, () => {}); // told by the listener above
   }
 
-  close(): void {
+  /** Ends the connection, and the wait before the next attempt where there is none. */
+  async close(): Promise<void> {
     this.#deadline[Symbol.dispose]();
     this.#client?.destroy();
     this.#client = undefined;
+    await this.#connecting;
   }
 
   /** Hears what is sent to a node. Lasts over reconnections, until `unsubscribe` or `reconnect`. */
@@ -228,23 +239,31 @@ export class RedisStore {
   async renew(lease: {
     node: string;
     leaseMs: number;
-    /** `""` for a process that has just started. */
+    /** The generation in which all sessions were announced; `""` for a process that has just started. */
     knownGeneration: string;
     mode: "join" | "renew";
     graceMs: number;
+    /** A node that this process was; `""` for none. */
+    formerNode: string;
+    /** The nodes seen alive in `knownGeneration`. */
+    knownNodes: string[];
   }): Promise<RenewReply> {
-    const { node, leaseMs, knownGeneration, mode, graceMs } = lease;
-    const [status, generation, now, settled, deadNodes] = await this.#run((client) =>
-      client.renew([this.#nodesKey, this.#generationKey], [
-        node,
-        String(leaseMs),
-        knownGeneration,
-        mode,
-        String(graceMs),
-      ])
-    ) as [string, string, string, string, string[]];
+    const { node, leaseMs, knownGeneration, mode, graceMs, formerNode, knownNodes } = lease;
+    const [status, generation, now, settled, liveNodes, deadNodes] = await this.#run((client) =>
+      client.renew(
+        [this.#nodesKey, this.#generationKey],
+        [node, String(leaseMs), knownGeneration, mode, String(graceMs), formerNode, ...knownNodes],
+      )
+    ) as [string, string, string, string, string[], string[]];
     if (status === "lapsed") return { lapsed: true };
-    return { lapsed: false, generation, settled: settled === "settled", redisNowMs: Number(now), deadNodes };
+    return {
+      lapsed: false,
+      generation,
+      settled: settled === "settled",
+      redisNowMs: Number(now),
+      liveNodes,
+      deadNodes,
+    };
   }
 
   /** Forgets a node that leaves in order. */

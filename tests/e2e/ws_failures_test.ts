@@ -1,0 +1,172 @@
+/** Processes, clients and Redis that are killed, stopped and continued: each promise holds. */
+
+import assert from "node:assert/strict";
+import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
+import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
+
+const LEASE_S = 3;
+const LEASE_MS = LEASE_S * 1000;
+
+/** What a busy machine may add to a wait. */
+const SLACK_MS = 2000;
+
+const TRY_AGAIN = 1013;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function statusOf(port: number, path: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  await response.body?.cancel();
+  return response.status;
+}
+
+async function upgradeAnswer(
+  port: number,
+  clientId: string,
+): Promise<{ status: number; retryAfter: string | null }> {
+  using socket = await RawWebSocket.connect(port, clientId, { anyStatus: true });
+  return { status: socket.answer.status, retryAfter: socket.answer.headers.get("retry-after") };
+}
+
+Deno.test("ws-server killed: its sessions are gone everywhere within one lease, and its clients can come back", async () => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using stays = await WsClient.establish(cluster.port(0), "stays");
+  await using orphan = await WsClient.establish(cluster.port(1), "orphan");
+  await until(async () => (await sessionsOf(cluster.port(2))).size === 2, "both are listed");
+  cluster.servers[1]!.program.kill("SIGKILL");
+  const killedAtMs = performance.now();
+  assert.notEqual((await orphan.end()).code, 4409);
+  const comeback = WsClient.establish(cluster.port(2), "orphan"); // while the lease of the dead lasts
+  await until(
+    async () => (await sessionsOf(cluster.port(0))).get("orphan") !== await orphan.sessionId,
+    "it is gone",
+  );
+  assert.ok(performance.now() - killedAtMs < LEASE_MS + SLACK_MS);
+  await using back = await comeback;
+  for (const index of [0, 2]) {
+    assert.deepEqual(
+      new Map(await sessionsOf(cluster.port(index))),
+      new Map([["stays", await stays.sessionId], ["orphan", await back.sessionId]]),
+    );
+  }
+});
+
+Deno.test("ws-server stopped for longer than the lease: it ends its sessions with 1013 before it sends anything else", async () => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  const stopped = cluster.servers[1]!;
+  using zombie = await RawWebSocket.connect(stopped.port, "kim");
+  const { text: zombieId } = await zombie.text();
+  using other = await RawWebSocket.connect(stopped.port, "only here");
+  await other.text();
+  stopped.program.kill("SIGSTOP");
+  const stoppedAtMs = performance.now();
+  const successor = await WsClient.establish(cluster.port(0), "kim");
+  assert.ok(
+    performance.now() - stoppedAtMs < LEASE_MS + SLACK_MS,
+    "the successor waits for the lease, no longer",
+  );
+  await zombie.send(OPCODES.text, "anybody there?");
+  await until(
+    async () => !(await sessionsOf(cluster.port(2))).has("only here"),
+    "its other session is not listed",
+  );
+  await pause(500);
+  stopped.program.kill("SIGCONT");
+  for (const socket of [zombie, other]) {
+    const { code } = await socket.close(); // the first frame since
+    assert.equal(code, TRY_AGAIN);
+  }
+  await until(async () => await statusOf(stopped.port, "/readyz") === 200, "it is ready again");
+  assert.equal((await sessionsOf(stopped.port)).get("kim"), await successor.sessionId);
+  assert.notEqual(await successor.sessionId, zombieId);
+  assert.equal(successor.isOpen, true);
+  await using back = await WsClient.establish(stopped.port, "only here");
+  assert.ok(back.isOpen);
+  await successor[Symbol.asyncDispose]();
+});
+
+Deno.test("Redis killed and back within the lease, its data lost: no client loses its connection", async () => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  const clients = await Promise.all(
+    Array.from({ length: 30 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
+  );
+  const expected = new Map(
+    await Promise.all(
+      clients.map(async (client) => [client.clientId, await client.sessionId] as const),
+    ),
+  );
+  await cluster.redis.kill();
+  await pause(LEASE_MS / 3);
+  await cluster.redis.restart();
+  for (const { port } of cluster.servers) {
+    const asBefore = async () => {
+      if (await statusOf(port, "/readyz") !== 200) return false;
+      const now = await sessionsOf(port);
+      return now.size === expected.size && [...expected].every(([id, session]) => now.get(id) === session);
+    };
+    await until(asBefore, "every process lists every session as before");
+  }
+  assert.ok(clients.every((client) => client.isOpen), "everyone is still connected");
+  // and the one rule still holds
+  await using newer = await WsClient.establish(cluster.port(1), "client 0");
+  assert.equal((await clients[0]!.end()).code, 4409);
+  assert.ok(newer.isOpen);
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+});
+
+for (
+  const [how, away, back] of [
+    ["killed", (cluster: Cluster) => cluster.redis.kill(), (cluster: Cluster) => cluster.redis.restart()],
+    ["silent", (cluster: Cluster) => cluster.redis.freeze(), (cluster: Cluster) => cluster.redis.thaw()],
+  ] as const
+) {
+  Deno.test(`Redis ${how} for longer than the lease: sessions end with 1013 in time, then all recovers by itself`, async () => {
+    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    const clients = await Promise.all(
+      Array.from({ length: 9 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
+    );
+    await away(cluster);
+    const awaySinceMs = performance.now();
+    for (const { code } of await Promise.all(clients.map((client) => client.end()))) {
+      assert.equal(code, TRY_AGAIN);
+    }
+    assert.ok(performance.now() - awaySinceMs < LEASE_MS + SLACK_MS);
+    for (const { port } of cluster.servers) {
+      assert.equal(await statusOf(port, "/healthz"), 200, "the process lives");
+      assert.equal(await statusOf(port, "/readyz"), 503, "but is not ready");
+      assert.equal(await statusOf(port, "/sessions"), 503);
+      assert.deepEqual(await upgradeAnswer(port, "kim"), { status: 503, retryAfter: "1" });
+    }
+    await back(cluster);
+    for (const { port } of cluster.servers) {
+      await until(async () => await statusOf(port, "/readyz") === 200, "it is ready again");
+    }
+    const again = await Promise.all(
+      clients.map(({ clientId }, i) => WsClient.establish(cluster.port(i % 3), clientId)),
+    );
+    assert.deepEqual(
+      await sessionsOf(cluster.port(0)),
+      new Map(
+        await Promise.all(again.map(async (client) => [client.clientId, await client.sessionId] as const)),
+      ),
+    );
+    await Promise.all(again.map((client) => client[Symbol.asyncDispose]()));
+  });
+}
+
+Deno.test("a client that never answers the close is cut, and nobody waits for it", async () => {
+  await using cluster = await Cluster.start({ leaseS: 10 });
+  using frozen = await RawWebSocket.connect(cluster.port(0), "kim"); // reads, and answers nothing
+  await frozen.text();
+  const startMs = performance.now();
+  await using successor = await WsClient.establish(cluster.port(1), "kim");
+  assert.ok(performance.now() - startMs < SLACK_MS, "the successor does not wait");
+  const { code, atMs: closedAtMs } = await frozen.close();
+  assert.equal(code, 4409);
+  assert.equal((await sessionsOf(cluster.port(2))).get("kim"), await successor.sessionId);
+  if (Deno.env.get("SOLO_EXECUTABLES")) return; // the runtime of the stand-in executables has no way to cut
+  const { atMs } = await frozen.gone;
+  assert.ok(atMs - closedAtMs < 2000 + SLACK_MS, `cut after ${Math.round(atMs - closedAtMs)} ms`);
+});

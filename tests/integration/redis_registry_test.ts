@@ -1,0 +1,316 @@
+/** The cluster's registry when Redis misbehaves: what it promises then, with a real Redis. */
+
+import assert from "node:assert/strict";
+import { ProgramError } from "../../lib/service/errors.ts";
+import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
+import { RedisStore } from "../../lib/sessions/redis_store.ts";
+import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
+import { freePort, Redis } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
+
+const LEASE_MS = 2000;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function start(redis: Redis, leaseMs = LEASE_MS): Promise<RedisRegistry> {
+  return RedisRegistry.start({ url: redis.url, leaseMs });
+}
+
+async function established(registry: RedisRegistry, clientId: string): Promise<TestCandidate> {
+  const candidate = new TestCandidate(clientId);
+  registry.claim(candidate);
+  await candidate.reaches("established");
+  return candidate;
+}
+
+Deno.test("RedisRegistry.start: says within its time why there is no Redis", async () => {
+  const url = `redis://:secret@127.0.0.1:${freePort()}`;
+  await assert.rejects(
+    RedisRegistry.start({ url, startTimeoutMs: 300 }),
+    (error) =>
+      error instanceof ProgramError && /ECONNREFUSED.*--redis off/.test(error.message) &&
+      !/secret/.test(error.message),
+  );
+});
+
+Deno.test("RedisRegistry.start: says so when Redis accepts and does not answer", async () => {
+  await using redis = await Redis.start();
+  redis.freeze();
+  await assert.rejects(
+    RedisRegistry.start({ url: redis.url, startTimeoutMs: 300 }),
+    /accepts connections but does not answer/,
+  );
+  redis.thaw();
+});
+
+Deno.test("RedisRegistry: a wrong password is said as Redis says it", async () => {
+  await using redis = await Redis.start();
+  await redis.command("CONFIG", "SET", "requirepass", "right");
+  const url = redis.url.replace("//", "//:wrong@");
+  await assert.rejects(RedisRegistry.start({ url, startTimeoutMs: 500 }), /WRONGPASS/);
+});
+
+Deno.test("RedisRegistry: flushed data is announced again, and nobody is disturbed", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await using b = await start(redis);
+  const kim = await established(a, "kim");
+  const lee = await established(b, "lee");
+  const before = await listed(a);
+  await redis.command("FLUSHALL");
+  await until(async () => (await listed(b)).length === 2, "both are listed again");
+  const byClient = (x: { clientId: string }, y: { clientId: string }) => x.clientId < y.clientId ? -1 : 1;
+  assert.deepEqual((await listed(a)).sort(byClient), before.sort(byClient));
+  assert.deepEqual([kim.events, lee.events], [["established"], ["established"]]);
+});
+
+Deno.test("RedisRegistry: after a loss of data an unknown client waits for a node that has not spoken up, for a lease", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await established(a, "kim");
+  await new RedisRegistryGhost(redis).leave("hidden", 60_000); // alive to all appearances, and cut off from Redis
+  await pause(LEASE_MS / 5); // until it has been seen
+  await redis.command("FLUSHALL");
+  const flushedAtMs = performance.now();
+  const stranger = await established(a, "stranger");
+  assert.ok(performance.now() - flushedAtMs > LEASE_MS * 0.9, "it had to wait");
+  assert.deepEqual(stranger.events, ["established"]);
+});
+
+Deno.test("RedisRegistry: after a loss of data nobody waits longer than until all nodes have spoken up", async () => {
+  await using redis = await Redis.start();
+  const leaseMs = 20_000;
+  await using a = await start(redis, leaseMs);
+  await using b = await start(redis, leaseMs);
+  const lee = await established(b, "lee");
+  await pause(leaseMs / 10); // until each has seen the other
+  await redis.command("FLUSHALL");
+  const flushedAtMs = performance.now();
+  await established(a, "stranger");
+  assert.ok(performance.now() - flushedAtMs < leaseMs / 2, "it need not wait for the lease");
+  assert.equal(lee.state, "established");
+});
+
+Deno.test("RedisRegistry: a known session is replaced at once after a loss of data", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis, 10_000);
+  await using b = await start(redis, 10_000);
+  const older = await established(a, "kim");
+  await redis.command("FLUSHALL");
+  await until(async () => (await listed(b)).length === 1, "it is announced again");
+  const startedAtMs = performance.now();
+  const newer = await established(b, "kim");
+  assert.ok(performance.now() - startedAtMs < 5_000, "it need not wait for the lease");
+  assert.deepEqual(older.events, ["established", "revoked"]);
+  assert.deepEqual(await sessionIds(a), [newer.sessionId]);
+});
+
+Deno.test("RedisRegistry: a restart of Redis within the lease costs nobody the session, though all data is lost", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await using b = await start(redis);
+  const kim = await established(a, "kim");
+  const lee = await established(b, "lee");
+  await redis.kill();
+  await pause(LEASE_MS / 3);
+  assert.equal(a.state, "unreachable");
+  await redis.restart();
+  await until(() => a.state === "ready" && b.state === "ready", "both hold a lease again");
+  await until(async () => (await listed(a)).length === 2, "both are announced");
+  assert.deepEqual([kim.events, lee.events], [["established"], ["established"]]);
+  const newer = await established(a, "lee");
+  assert.deepEqual(lee.events, ["established", "revoked"]);
+  assert.equal(newer.state, "established");
+});
+
+Deno.test("RedisRegistry: a snapshot from before a takeover does not make two of one", async () => {
+  const folder = await Deno.makeTempDir();
+  await using redis = await Redis.start({ args: ["--dir", folder] });
+  await using a = await start(redis);
+  await using b = await start(redis);
+  const older = await established(a, "kim");
+  await redis.command("SAVE");
+  const newer = await established(b, "kim");
+  await older.reaches("revoked");
+  const journal: string[] = [];
+  await redis.kill();
+  await redis.restart(); // with what stood there before the takeover
+  const newest = new TestCandidate("kim", journal);
+  await until(() => a.state === "ready", "a lease");
+  a.claim(newest);
+  await newest.reaches("established");
+  assert.equal(newer.state, "revoked", "the one that the snapshot did not know was ended first");
+  await Deno.remove(folder, { recursive: true });
+});
+
+for (
+  const [name, away, back] of [
+    ["killed", (redis: Redis) => redis.kill(), (redis: Redis) => redis.restart()],
+    ["silent", (redis: Redis) => redis.freeze(), (redis: Redis) => redis.thaw()],
+  ] as const
+) {
+  Deno.test(`RedisRegistry: when Redis is ${name} for longer than the lease, sessions end before it is over`, async () => {
+    await using redis = await Redis.start();
+    await using a = await start(redis);
+    const kim = await established(a, "kim");
+    const late = new TestCandidate("late");
+    await away(redis);
+    const awaySinceMs = performance.now();
+    await kim.reaches("revoked");
+    assert.equal(kim.reason?.kind, "lease-lost");
+    assert.ok(performance.now() - awaySinceMs <= LEASE_MS, "before the others may treat it as gone");
+    assert.equal(a.state, "unleased");
+    a.claim(late);
+    assert.deepEqual(late.events, ["revoked"], "without a lease no one is let in");
+    const former = a.node;
+    await back(redis);
+    await until(() => a.state === "ready", "it recovers by itself");
+    const again = await established(a, "kim");
+    assert.deepEqual(await sessionIds(a), [again.sessionId]);
+    assert.equal(a.node, former, "the new node was named when the lease was lost");
+  });
+}
+
+Deno.test("RedisRegistry: a claim made while Redis is away for a moment is answered when it is back", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await established(a, "kim");
+  await redis.kill();
+  await until(() => a.state === "unreachable", "the loss is noticed");
+  const patient = new TestCandidate("patient");
+  a.claim(patient);
+  await redis.restart();
+  await patient.reaches("established");
+});
+
+Deno.test("RedisRegistry: a release made while Redis is away is made good when it is back", async () => {
+  const folder = await Deno.makeTempDir();
+  await using redis = await Redis.start({ args: ["--dir", folder] });
+  await using a = await start(redis);
+  const kim = await established(a, "kim");
+  await redis.command("SAVE"); // so that the entry comes back
+  await redis.kill();
+  await until(() => a.state === "unreachable", "the loss is noticed");
+  a.release(kim);
+  await redis.restart();
+  await until(() => a.state === "ready", "a lease");
+  await until(async () => (await listed(a)).length === 0, "the entry is gone");
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("RedisRegistry: a message that got lost with the connection is made up for", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await using b = await start(redis);
+  for (let i = 0; i < 10; i++) {
+    const older = await established(a, "kim");
+    const killing = redis.command("CLIENT", "KILL", "TYPE", "pubsub"); // every node's one connection
+    const newer = new TestCandidate("kim");
+    b.claim(newer);
+    await killing;
+    await newer.reaches("established");
+    assert.equal(older.state, "revoked");
+    b.release(newer);
+  }
+});
+
+Deno.test("RedisRegistry: entries of a dead node are not listed, make way at once, and are swept", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await established(a, "alive");
+  const ghost = new RedisRegistryGhost(redis);
+  await ghost.leave("ghost", 300);
+  await ghost.leave("other ghost", 300);
+  assert.deepEqual(
+    new Set((await listed(a)).map(({ clientId }) => clientId)),
+    new Set(["alive", "ghost", "other ghost"]),
+  );
+  await pause(300);
+  assert.deepEqual((await listed(a)).map(({ clientId }) => clientId), ["alive"], "gone with the lease");
+  await established(a, "ghost");
+  await until(async () => await ghost.entryOf("other ghost") === "", "the other is swept");
+  await until(async () => await redis.command("ZCARD", "solo:nodes") === "1", "the dead node is forgotten");
+});
+
+Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await using b = await start(redis);
+  await established(b, "other"); // the registry has settled
+  const ghost = new RedisRegistryGhost(redis);
+  await ghost.leave("kim", 60_000, a.node);
+  const startedAtMs = performance.now();
+  await established(b, "kim");
+  assert.ok(performance.now() - startedAtMs < LEASE_MS, "its node was asked, and knew nothing of it");
+});
+
+Deno.test("RedisRegistry: two services with different prefixes share a Redis and nothing else", async () => {
+  await using redis = await Redis.start();
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS, prefix: "one" });
+  await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS, prefix: "two" });
+  const ours = await established(a, "kim");
+  await established(b, "kim");
+  assert.equal(ours.state, "established");
+  assert.equal((await listed(a)).length, 1);
+});
+
+Deno.test("RedisRegistry: one that leaves in order leaves nothing behind", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  const b = await start(redis);
+  await established(b, "kim");
+  await b[Symbol.asyncDispose]();
+  assert.deepEqual(await listed(a), []);
+  assert.equal(await redis.command("ZCARD", "solo:nodes"), "1");
+});
+
+/** A process that has died: entries in Redis that nobody cares for. */
+class RedisRegistryGhost {
+  constructor(readonly redis: Redis) {}
+
+  /** Leaves an entry behind, of a node whose lease lasts for `leaseMs`; or of a node that lives. */
+  async leave(clientId: string, leaseMs: number, liveNode?: string): Promise<void> {
+    const connected = Promise.withResolvers<void>();
+    const store = new RedisStore({
+      url: this.redis.url,
+      prefix: "solo",
+      commandTimeoutMs: 1000,
+      onConnected: connected.resolve,
+      onLost: connected.reject,
+    });
+    store.reconnect();
+    await connected.promise;
+    const node = liveNode ?? "deadbeef";
+    if (!liveNode) {
+      await store.renew({
+        node,
+        leaseMs,
+        knownGeneration: "",
+        mode: "join",
+        graceMs: 0,
+        formerNode: "",
+        knownNodes: [],
+      });
+    }
+    const { answer } = await store.claim({
+      clientId,
+      sessionId: crypto.randomUUID(),
+      node,
+      connectedAtMs: Date.now(),
+      epoch: "",
+      established: false,
+      validUntilMs: Date.now() + 1000,
+    });
+    assert.equal(answer, "established");
+    await store.close();
+  }
+
+  /** The line of a client as it stands in Redis. */
+  async entryOf(clientId: string): Promise<string> {
+    let line = "";
+    for (let bucket = 0; bucket < 256 && line === ""; bucket++) {
+      line = await this.redis.command("HGET", `solo:sessions:${bucket}`, clientId);
+    }
+    return line;
+  }
+}

@@ -1,0 +1,42 @@
+import type { Candidate, RevokeReason, SessionEntry, SessionRegistry } from "../../lib/sessions/registry.ts";
+import { until } from "./wait.ts";
+
+/** A candidate that writes down what happens to it. */
+export class TestCandidate implements Candidate {
+  readonly sessionId = crypto.randomUUID();
+  readonly connectedAtMs = Date.now();
+  readonly events: string[] = [];
+  reason: RevokeReason | undefined;
+
+  constructor(readonly clientId: string, readonly journal: string[] = []) {}
+
+  get state(): string {
+    return this.events.at(-1) ?? "waiting";
+  }
+
+  establish(): void {
+    this.#note("established");
+  }
+
+  revoke(reason: RevokeReason): void {
+    this.reason = reason;
+    this.#note("revoked");
+  }
+
+  async reaches(state: string): Promise<void> {
+    await until(() => this.state === state, `the candidate is ${state}, it is ${this.state}`);
+  }
+
+  #note(event: string): void {
+    this.events.push(event);
+    this.journal.push(`${this.sessionId} ${event}`);
+  }
+}
+
+export async function listed(registry: SessionRegistry): Promise<SessionEntry[]> {
+  return (await Array.fromAsync(registry.list())).flat();
+}
+
+export async function sessionIds(registry: SessionRegistry): Promise<string[]> {
+  return (await listed(registry)).map(({ sessionId }) => sessionId);
+}

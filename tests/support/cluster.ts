@@ -1,0 +1,62 @@
+/** Several `ws-server`s with a Redis of their own. */
+
+import { Redis } from "./redis.ts";
+import { type Server, startServer } from "./program.ts";
+import { until } from "./wait.ts";
+import { WsClient } from "./ws_client.ts";
+
+export interface ClusterOptions {
+  /** How many processes. @default 3 */
+  nodes?: number;
+  /** @default 2 */
+  leaseS?: number;
+  /** More flags for each process. */
+  args?: string[];
+}
+
+export class Cluster implements AsyncDisposable {
+  private constructor(readonly redis: Redis, readonly servers: Server[], readonly flags: string[]) {}
+
+  static async start({ nodes = 3, leaseS = 2, args = [] }: ClusterOptions = {}): Promise<Cluster> {
+    const redis = await Redis.start();
+    const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
+    try {
+      await Promise.all(Array.from({ length: nodes }, () => cluster.add()));
+      // on a new Redis the first session waits until it is clear that no older process holds one
+      const first = await WsClient.establish(cluster.port(0), "first");
+      await first[Symbol.asyncDispose]();
+      await until(async () => (await sessionsOf(cluster.port(0))).size === 0, "nobody is connected");
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Starts one more process. */
+  async add(args: string[] = []): Promise<Server> {
+    const server = await startServer("ws-server", [...this.flags, ...args]);
+    this.servers.push(server);
+    return server;
+  }
+
+  port(index: number): number {
+    return this.servers[index]!.port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
+    await this.redis[Symbol.asyncDispose]();
+  }
+}
+
+/** What `/sessions` of a process shows: `client_id -> session_id`. */
+export async function sessionsOf(port: number): Promise<Map<string, string>> {
+  const response = await fetch(`http://127.0.0.1:${port}/sessions`);
+  const body = await response.text();
+  if (!response.ok) throw new Error(`/sessions answered ${response.status}: ${body}`);
+  const lines = body.split("\n").filter(Boolean);
+  const sessions = new Map(lines.map((line) => [line.slice(0, -37), line.slice(-36)]));
+  if (sessions.size !== lines.length) throw new Error(`/sessions shows a client twice:\n${body}`);
+  return sessions;
+}
