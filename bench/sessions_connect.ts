@@ -8,7 +8,7 @@ import { percent, printAim, printHeading, printTable, times } from "./support/re
 import type { ServerProcess } from "./support/server_process.ts";
 import { median } from "./support/statistics.ts";
 import { WorkerProcess } from "./support/worker_process.ts";
-import { WsClient } from "./support/ws_client.ts";
+import { LoadClient } from "./support/load_client.ts";
 
 const ROUNDS = 7;
 const CONNECTIONS = 4000;
@@ -57,10 +57,10 @@ export async function benchConnect(): Promise<void> {
 
 /** Sees that a server replaces the older of two sessions, and only then speaks to the newer. */
 async function proveTheJob({ name }: Contender, port: number): Promise<void> {
-  const older = await WsClient.connect(port, "the-same");
+  const older = await LoadClient.connect(port, "the-same");
   let code = 0;
   const ended = older.hold().then((value) => code = value);
-  const newer = await WsClient.connect(port, "the-same");
+  const newer = await LoadClient.connect(port, "the-same");
   await ended;
   newer.closeNow();
   if (code !== 4409) throw new Error(`${name} does another job: it ended the older session with ${code}`);

@@ -1,7 +1,7 @@
 /** The clients of a server under test, in a process of their own. */
 
 import { answerRequests } from "./support/worker_process.ts";
-import { WsClient } from "./support/ws_client.ts";
+import { LoadClient } from "./support/load_client.ts";
 
 /** Between bursts, so that the end of one is not in the way of the next. */
 const PAUSE_MS = 20;
@@ -20,14 +20,14 @@ export type LoadRequest =
    */
   | { kind: "bursts"; ports: number[]; clients: number; bursts: number; replace: boolean };
 
-let clients: WsClient[] = [];
+let clients: LoadClient[] = [];
 let serial = 0;
 
 async function open({ port, count, inFlight }: LoadRequest & { kind: "open" }): Promise<number> {
   const startedAt = performance.now();
   let left = count;
   await Promise.all(Array.from({ length: inFlight }, async () => {
-    while (left-- > 0) clients.push(await WsClient.connect(port, `bench-${Deno.pid}-${serial++}`));
+    while (left-- > 0) clients.push(await LoadClient.connect(port, `bench-${Deno.pid}-${serial++}`));
   }));
   return performance.now() - startedAt;
 }
@@ -41,14 +41,14 @@ async function bursts(
   { ports, clients: count, bursts, replace }: LoadRequest & { kind: "bursts" },
 ): Promise<number[]> {
   const latencies: number[] = [];
-  let older: { client: WsClient; ended: Promise<number> }[] = [];
+  let older: { client: LoadClient; ended: Promise<number> }[] = [];
   for (let burst = 0; burst <= bursts; burst++) {
     const port = ports[burst % ports.length]!;
     if (!replace) older = await leave(older);
     const prefix = `bench-${Deno.pid}-${replace ? "replaced" : serial++}`;
     const fresh = await Promise.all(Array.from({ length: count }, async (_, i) => {
       const startedAt = performance.now();
-      const client = await WsClient.connect(port, `${prefix}-${i}`);
+      const client = await LoadClient.connect(port, `${prefix}-${i}`);
       if (burst > 0) latencies.push(performance.now() - startedAt); // the first have no one to replace
       return { client, ended: client.hold() };
     }));
@@ -63,7 +63,7 @@ async function bursts(
   return latencies;
 }
 
-async function leave(sessions: { client: WsClient; ended: Promise<number> }[]): Promise<[]> {
+async function leave(sessions: { client: LoadClient; ended: Promise<number> }[]): Promise<[]> {
   for (const { client } of sessions) client.closeNow();
   await Promise.all(sessions.map(({ ended }) => ended));
   return [];

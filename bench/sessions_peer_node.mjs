@@ -88,7 +88,8 @@ async function renew() {
     String(LEASE_MS),
     generation,
     mode,
-    "0",
+    "0", // no grace: only the first start of this prefix
+    "", // no former node
   ]);
   if (reply[0] === "lapsed") throw new Error("the lease is over");
   generation = reply[1];

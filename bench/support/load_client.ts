@@ -16,7 +16,7 @@ const OPCODE_PING = 0x89;
 /** Shared by all clients of the process: nothing that was read is kept. */
 const scratch = new Uint8Array(4096);
 
-export class WsClient {
+export class LoadClient {
   private constructor(readonly conn: Deno.TcpConn) {}
 
   /**
@@ -24,7 +24,7 @@ export class WsClient {
    *
    * @throws when the server answers anything else.
    */
-  static async connect(port: number, clientId: string): Promise<WsClient> {
+  static async connect(port: number, clientId: string): Promise<LoadClient> {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
     try {
       await conn.write(encoder.encode(
@@ -39,7 +39,7 @@ export class WsClient {
         const frame = length - UUID_FRAME_LENGTH;
         if (buffer[frame] === UUID_FRAME[0] && buffer[frame + 1] === UUID_FRAME[1]) break;
       }
-      return new WsClient(conn);
+      return new LoadClient(conn);
     } catch (error) {
       conn.close();
       throw error;
