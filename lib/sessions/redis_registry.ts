@@ -175,8 +175,11 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   release(candidate: Candidate): void {
+    this.#holdsLease(); // a session that had outlived its lease is not ours to report
     const holding = this.#holdings.get(candidate.sessionId);
-    if (holding?.candidate === candidate) this.#drop(holding);
+    if (holding?.candidate !== candidate) return;
+    this.#forget(holding);
+    this.#confirm(candidate.clientId, candidate.sessionId, modeOf(holding));
   }
 
   async *list(): AsyncGenerator<SessionEntry[]> {
@@ -242,7 +245,10 @@ export class RedisRegistry implements SessionRegistry {
         if (holding.waited) this.#observe()?.onEvictionRepeated?.();
         holding.waited = true;
     }
-    if (!holding.established) holding.repeat = setTimeout(() => this.#ask(holding), REPEAT_MS);
+    if (!holding.established) {
+      clearTimeout(holding.repeat); // two questions may have been on their way
+      holding.repeat = setTimeout(() => this.#ask(holding), REPEAT_MS);
+    }
     return reply?.answer === "wait";
   }
 
@@ -280,11 +286,6 @@ export class RedisRegistry implements SessionRegistry {
     holding.candidate.revoke(reason);
     // The platform writes a close frame in the turn of the event loop after `close()`: confirm when it has passed.
     nextTurn().then(() => this.#confirm(clientId, sessionId, modeOf(holding)));
-  }
-
-  #drop(holding: Holding): void {
-    this.#forget(holding);
-    this.#confirm(holding.candidate.clientId, holding.candidate.sessionId, modeOf(holding));
   }
 
   /** Tells Redis that a session has ended; what cannot be told now is told after the reconnection. */
