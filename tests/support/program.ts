@@ -11,6 +11,12 @@ const ENTRY_POINTS = {
   "tasks-cli": "cli.ts",
 } as const;
 
+/**
+ * Whether the programs can drop the connection of a peer that does not answer. Executables that another Deno has
+ * compiled (`DENO_COMPILE`, see tools/compile.ts) may have a base runtime too old for that.
+ */
+export const CAN_TERMINATE = !(Deno.env.get("SOLO_EXECUTABLES") && Deno.env.get("DENO_COMPILE"));
+
 export type ProgramName = keyof typeof ENTRY_POINTS;
 
 /** How long a program may take to do what a test waits for; generous, since the machine may be busy. */
