@@ -164,13 +164,19 @@ async function main(args: string[]): Promise<void> {
       seconds: durationMs * flags.delayFactor / 1000,
     });
   }
-  for (const address of server.addresses) {
-    log.info("tasks-server {version} listening on {address}", { version: VERSION, address });
-  }
+  const [address, other] = server.addresses;
+  log.info(`tasks-server {version} listening on {address}${other ? " and {other}" : ""}`, {
+    version: VERSION,
+    address,
+    other,
+  });
   if (!shutdown.signal.aborted) {
     await new Promise((resolve) => shutdown.signal.addEventListener("abort", resolve, { once: true }));
   }
-  log.info("{signal}: stopping", { signal: shutdown.signal.reason });
+  log.info("{signal}: stopping, clients connected: {clients}", {
+    signal: shutdown.signal.reason,
+    clients: server.connections,
+  });
   await server.close(SHUTDOWN_DEADLINE_MS);
   log.info("stopped");
 }

@@ -15,6 +15,7 @@ import {
 } from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
 import { listenForShutdown } from "./lib/service/shutdown.ts";
+import { VERSION } from "./lib/service/version.ts";
 import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
 import { SessionMetrics } from "./lib/sessions/metrics.ts";
 import { RedisRegistry } from "./lib/sessions/redis_registry.ts";
@@ -141,7 +142,8 @@ async function serve(flags: Flags): Promise<void> {
     log.error("unhandled rejection: {error}", { error: messageOf(event.reason) });
   });
   const { hostname, port } = server.address;
-  log.info("listening on {address}, at most {max} connections", {
+  log.info("ws-server {version} listening on {address}, at most {max} connections", {
+    version: VERSION,
     address: `${hostname}:${port}`,
     max: maxConnections,
   });

@@ -2,7 +2,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf, ProgramError } from "../service/errors.ts";
 import { type Clock, monotonicClock } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
-import { type NodeMessage, RedisStore, type ReleaseMode, type RenewReply } from "./redis_store.ts";
+import {
+  type ClaimReply,
+  type NodeMessage,
+  RedisStore,
+  type ReleaseMode,
+  type RenewReply,
+} from "./redis_store.ts";
 import type { Candidate, RegistryState, RevokeReason, SessionEntry, SessionRegistry } from "./registry.ts";
 
 const log = getLogger(["solo", "registry"]);
@@ -73,11 +79,19 @@ export class RedisRegistry implements SessionRegistry {
   #node = newNode();
   /** End of our lease as we respect it, by both clocks: the monotonic one stands still while a machine is suspended. */
   #leaseEnd = { monotonicMs: -Infinity, wallMs: -Infinity };
+  /** In which all our sessions are announced; see lua/renew.lua. */
   #generation = "";
+  /** Seen alive in it. */
+  #knownNodes: string[] = [];
+  /** What we were before the last lease was lost. */
+  #formerNode = "";
+  /** When every node that is in touch with Redis has seen our lease: no session before that. */
+  #seenAtMs = -Infinity;
   /** Redis's clock less ours, ms. */
   #clockOffsetMs = 0;
   #subscribed = false;
   #missedMessages = false;
+  #announcing = false;
   /** Whether a renewal on this connection has said what generation the data is of; no claim before that. */
   #trusted = false;
   #unreachable = true;
@@ -140,7 +154,8 @@ export class RedisRegistry implements SessionRegistry {
 
   get state(): RegistryState {
     if (!this.#holdsLease()) return "unleased";
-    return this.#unreachable ? "unreachable" : "ready";
+    if (this.#unreachable) return "unreachable";
+    return this.#clock.nowMs() < this.#seenAtMs ? "joining" : "ready";
   }
 
   claim(candidate: Candidate): void {
@@ -160,8 +175,11 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   release(candidate: Candidate): void {
+    this.#holdsLease(); // a session that had outlived its lease is not ours to report
     const holding = this.#holdings.get(candidate.sessionId);
-    if (holding?.candidate === candidate) this.#drop(holding);
+    if (holding?.candidate !== candidate) return;
+    this.#forget(holding);
+    this.#confirm(candidate.clientId, candidate.sessionId, modeOf(holding));
   }
 
   async *list(): AsyncGenerator<SessionEntry[]> {
@@ -202,46 +220,55 @@ export class RedisRegistry implements SessionRegistry {
 
   // ---- one session ------------------------------------------------------------------------------------------------
 
-  /** Takes a place in the line, or asks about the one it has, and does what the answer says. */
-  async #ask(holding: Holding): Promise<void> {
-    const { candidate } = holding;
-    const { clientId, sessionId, connectedAtMs } = candidate;
-    let reply;
-    try {
-      if (this.#trusted) {
-        reply = await this.#store.claim({
-          clientId,
-          sessionId,
-          node: this.#node,
-          connectedAtMs,
-          epoch: holding.epoch,
-          established: holding.established,
-          validUntilMs: this.#clock.nowMs() + this.#clockOffsetMs + this.#leaseMs / 4,
-        });
-      }
-    } catch {
-      // it may have taken effect; asking again finds the same place
-    }
-    if (!this.#holds(holding)) return;
+  /**
+   * Takes a place in the line, or asks about the one it has, and does what the answer says.
+   *
+   * @returns whether there was an answer; without one, a waiting session asks again by itself.
+   */
+  async #ask(holding: Holding): Promise<boolean> {
+    const reply = await this.#requestPlace(holding);
+    if (!this.#holds(holding)) return true;
     if (reply?.epoch) holding.epoch = reply.epoch;
     switch (reply?.answer) {
       case "established":
-        return this.#establish(holding);
-      case "replaced":
-        return this.#revoke(holding, {
-          kind: "replaced",
-          bySessionId: reply.newestSessionId,
-          byNode: reply.newestNode,
-        });
+        this.#establish(holding);
+        return true;
+      case "replaced": {
+        const { newestSessionId: bySessionId, newestNode: byNode } = reply;
+        this.#revoke(holding, { kind: "replaced", bySessionId, byNode });
+        return true;
+      }
       case "lapsed":
         this.#hurry();
+        break;
+      case "wait":
+        if (holding.waited) this.#observe()?.onEvictionRepeated?.();
+        holding.waited = true;
     }
-    if (holding.established) return; // the next reconciliation asks again
-    if (reply?.answer === "wait") {
-      if (holding.waited) this.#observe()?.onEvictionRepeated?.();
-      holding.waited = true;
+    if (!holding.established) {
+      clearTimeout(holding.repeat); // two questions may have been on their way
+      holding.repeat = setTimeout(() => this.#ask(holding), REPEAT_MS);
     }
-    holding.repeat = setTimeout(() => this.#ask(holding), REPEAT_MS);
+    return reply?.answer === "wait";
+  }
+
+  /** `undefined` where Redis cannot be asked or does not answer; it may have taken effect, which does no harm. */
+  async #requestPlace({ candidate, epoch, established }: Holding): Promise<ClaimReply | undefined> {
+    const nowMs = this.#clock.nowMs();
+    if (!this.#trusted || nowMs < this.#seenAtMs) return undefined;
+    try {
+      return await this.#store.claim({
+        clientId: candidate.clientId,
+        sessionId: candidate.sessionId,
+        node: this.#node,
+        connectedAtMs: candidate.connectedAtMs,
+        epoch,
+        established,
+        validUntilMs: nowMs + this.#clockOffsetMs + this.#leaseMs / 4,
+      });
+    } catch {
+      return undefined;
+    }
   }
 
   #establish(holding: Holding): void {
@@ -259,11 +286,6 @@ export class RedisRegistry implements SessionRegistry {
     holding.candidate.revoke(reason);
     // The platform writes a close frame in the turn of the event loop after `close()`: confirm when it has passed.
     nextTurn().then(() => this.#confirm(clientId, sessionId, modeOf(holding)));
-  }
-
-  #drop(holding: Holding): void {
-    this.#forget(holding);
-    this.#confirm(holding.candidate.clientId, holding.candidate.sessionId, modeOf(holding));
   }
 
   /** Tells Redis that a session has ended; what cannot be told now is told after the reconnection. */
@@ -320,6 +342,7 @@ export class RedisRegistry implements SessionRegistry {
       count: holdings.length,
     });
     const former = this.#node;
+    this.#formerNode = former;
     this.#node = newNode();
     this.#subscribed = false;
     this.#leaseEnd = { monotonicMs: -Infinity, wallMs: -Infinity };
@@ -396,12 +419,15 @@ export class RedisRegistry implements SessionRegistry {
       knownGeneration: this.#generation,
       mode: joining ? "join" : "renew",
       graceMs: this.#renewEveryMs * 2,
+      formerNode: this.#formerNode,
+      knownNodes: this.#knownNodes,
     });
     this.#lastAnswerAtMs = this.#clock.nowMs();
     if (this.#closed || node !== this.#node) return;
     if (reply.lapsed) return this.#fence("the others no longer respect it");
     this.#trusted = this.#store.connected;
     this.#holdUntil(sentAt);
+    if (joining) this.#seenAtMs = this.#lastAnswerAtMs + this.#renewEveryMs * 2;
     if (!this.#holdsLease()) return;
     this.#clockOffsetMs = reply.redisNowMs - this.#lastAnswerAtMs;
     this.#observe()?.onRenewal?.(true);
@@ -421,32 +447,37 @@ export class RedisRegistry implements SessionRegistry {
 
   // ---- keeping Redis true -----------------------------------------------------------------------------------------
 
-  #afterRenewal({ generation, settled, deadNodes }: RenewReply & { lapsed: false }): void {
-    if (generation !== this.#generation) {
-      if (this.#generation) {
-        log.warn("Redis may have lost data: announcing {count} sessions", { count: this.#holdings.size });
-      }
-      this.#sweepAll = this.#generation !== "";
-      this.#generation = generation;
-      this.#missedMessages = true;
+  #afterRenewal({ generation, settled, liveNodes, deadNodes }: RenewReply & { lapsed: false }): void {
+    if (generation === this.#generation) {
+      this.#knownNodes = liveNodes;
+      this.#formerNode = "";
     }
-    if (this.#missedMessages) {
-      this.#missedMessages = false;
-      this.#announce();
-    } else {
-      this.#reconcileSome();
-    }
+    if (generation !== this.#generation || this.#missedMessages) this.#announce(generation);
+    else this.#reconcileSome();
     if (settled && (deadNodes.length > 0 || this.#sweepAll)) this.#sweep();
   }
 
   /** Asks about every session: the answers put back what was lost and end what was replaced meanwhile. */
-  async #announce(): Promise<void> {
-    for (const [sessionId, { clientId, mode }] of this.#unreleased) this.#confirm(clientId, sessionId, mode);
-    const node = this.#node;
-    const holdings = [...this.#holdings.values()];
-    for (let i = 0; i < holdings.length && node === this.#node; i += ANNOUNCE_BATCH) {
-      await Promise.all(holdings.slice(i, i + ANNOUNCE_BATCH).map((holding) => this.#askAgain(holding)));
+  async #announce(generation: string): Promise<void> {
+    if (this.#announcing) return;
+    this.#announcing = true;
+    this.#missedMessages = false;
+    const lost = this.#generation !== "" && generation !== this.#generation;
+    if (lost) {
+      log.warn("Redis may have lost data: announcing {count} sessions", { count: this.#holdings.size });
+      this.#sweepAll = true;
     }
+    for (const [sessionId, { clientId, mode }] of this.#unreleased) this.#confirm(clientId, sessionId, mode);
+    const holdings = [...this.#holdings.values()];
+    let answered = true;
+    for (let i = 0; i < holdings.length && answered; i += ANNOUNCE_BATCH) {
+      const batch = holdings.slice(i, i + ANNOUNCE_BATCH).filter((holding) => this.#holds(holding));
+      const answers = await Promise.all(batch.map((holding) => this.#askAgain(holding)));
+      answered = answers.every(Boolean);
+    }
+    if (answered) this.#generation = generation;
+    else this.#missedMessages = true;
+    this.#announcing = false;
   }
 
   #reconcileSome(): void {
@@ -459,10 +490,9 @@ export class RedisRegistry implements SessionRegistry {
     }
   }
 
-  async #askAgain(holding: Holding): Promise<void> {
-    if (!this.#holds(holding)) return;
+  #askAgain(holding: Holding): Promise<boolean> {
     clearTimeout(holding.repeat);
-    await this.#ask(holding);
+    return this.#ask(holding);
   }
 
   /** Takes the entries of dead nodes out of their lines, and our own that have no socket, a bucket at a time. */

@@ -33,7 +33,15 @@ export interface ClaimReply {
 /** What a renewal is answered; `lapsed` where the others may treat the node as gone. */
 export type RenewReply =
   | { lapsed: true }
-  | { lapsed: false; generation: string; settled: boolean; redisNowMs: number; deadNodes: string[] };
+  | {
+    lapsed: false;
+    generation: string;
+    /** Whether a client without a line is known to be free. */
+    settled: boolean;
+    redisNowMs: number;
+    liveNodes: string[];
+    deadNodes: string[];
+  };
 
 /** What the caller of `release` knows of the session; see lua/release.lua. */
 export type ReleaseMode = "held" | "ended" | "dead";
@@ -225,23 +233,31 @@ export class RedisStore {
   async renew(lease: {
     node: string;
     leaseMs: number;
-    /** `""` for a process that has just started. */
+    /** The generation in which all sessions were announced; `""` for a process that has just started. */
     knownGeneration: string;
     mode: "join" | "renew";
     graceMs: number;
+    /** A node that this process was; `""` for none. */
+    formerNode: string;
+    /** The nodes seen alive in `knownGeneration`. */
+    knownNodes: string[];
   }): Promise<RenewReply> {
-    const { node, leaseMs, knownGeneration, mode, graceMs } = lease;
-    const [status, generation, now, settled, deadNodes] = await this.#run((client) =>
-      client.renew([this.#nodesKey, this.#generationKey], [
-        node,
-        String(leaseMs),
-        knownGeneration,
-        mode,
-        String(graceMs),
-      ])
-    ) as [string, string, string, string, string[]];
+    const { node, leaseMs, knownGeneration, mode, graceMs, formerNode, knownNodes } = lease;
+    const [status, generation, now, settled, liveNodes, deadNodes] = await this.#run((client) =>
+      client.renew(
+        [this.#nodesKey, this.#generationKey],
+        [node, String(leaseMs), knownGeneration, mode, String(graceMs), formerNode, ...knownNodes],
+      )
+    ) as [string, string, string, string, string[], string[]];
     if (status === "lapsed") return { lapsed: true };
-    return { lapsed: false, generation, settled: settled === "settled", redisNowMs: Number(now), deadNodes };
+    return {
+      lapsed: false,
+      generation,
+      settled: settled === "settled",
+      redisNowMs: Number(now),
+      liveNodes,
+      deadNodes,
+    };
   }
 
   /** Forgets a node that leaves in order. */

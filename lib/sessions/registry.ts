@@ -47,6 +47,8 @@ export interface SessionEntry {
 export type RegistryState =
   /** All is well. */
   | "ready"
+  /** The lease is new; sessions wait a moment until every other process has seen it. */
+  | "joining"
   /** The store does not answer; sessions live on until the lease is over, new ones wait. */
   | "unreachable"
   /** No lease: no session can be held. */

@@ -238,6 +238,7 @@ export class SessionServer implements SessionHost {
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       return text(426, "connect with a WebSocket: ws://<host>/?client_id=<text>", { upgrade: "websocket" });
     }
+    if (!request.headers.has("host")) return this.#refuse("bad-request", 400, "the Host header is missing");
     let clientId: string;
     try {
       clientId = parseClientId(url.search.slice(1));

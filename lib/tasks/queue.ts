@@ -110,6 +110,11 @@ export class TaskQueue {
     return this.#executing = task;
   }
 
+  /** The tasks that wait, the next one first. */
+  upcoming(): Iterable<Task> {
+    return this.#waiting;
+  }
+
   /**
    * Ends the task that executes.
    *

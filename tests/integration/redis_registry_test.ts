@@ -64,15 +64,31 @@ Deno.test("RedisRegistry: flushed data is announced again, and nobody is disturb
   assert.deepEqual([kim.events, lee.events], [["established"], ["established"]]);
 });
 
-Deno.test("RedisRegistry: after a loss of data an unknown client is not taken for free before a lease is over", async () => {
+Deno.test("RedisRegistry: after a loss of data an unknown client waits for a node that has not spoken up, for a lease", async () => {
   await using redis = await Redis.start();
   await using a = await start(redis);
-  await established(a, "kim"); // the registry has settled
+  await established(a, "kim");
+  await new RedisRegistryGhost(redis).leave("hidden", 60_000); // alive to all appearances, and cut off from Redis
+  await pause(LEASE_MS / 5); // until it has been seen
   await redis.command("FLUSHALL");
   const flushedAtMs = performance.now();
   const stranger = await established(a, "stranger");
   assert.ok(performance.now() - flushedAtMs > LEASE_MS * 0.9, "it had to wait");
   assert.deepEqual(stranger.events, ["established"]);
+});
+
+Deno.test("RedisRegistry: after a loss of data nobody waits longer than until all nodes have spoken up", async () => {
+  await using redis = await Redis.start();
+  const leaseMs = 20_000;
+  await using a = await start(redis, leaseMs);
+  await using b = await start(redis, leaseMs);
+  const lee = await established(b, "lee");
+  await pause(leaseMs / 10); // until each has seen the other
+  await redis.command("FLUSHALL");
+  const flushedAtMs = performance.now();
+  await established(a, "stranger");
+  assert.ok(performance.now() - flushedAtMs < leaseMs / 2, "it need not wait for the lease");
+  assert.equal(lee.state, "established");
 });
 
 Deno.test("RedisRegistry: a known session is replaced at once after a loss of data", async () => {
@@ -265,7 +281,17 @@ class RedisRegistryGhost {
     store.reconnect();
     await connected.promise;
     const node = liveNode ?? "deadbeef";
-    if (!liveNode) await store.renew({ node, leaseMs, knownGeneration: "", mode: "join", graceMs: 0 });
+    if (!liveNode) {
+      await store.renew({
+        node,
+        leaseMs,
+        knownGeneration: "",
+        mode: "join",
+        graceMs: 0,
+        formerNode: "",
+        knownNodes: [],
+      });
+    }
     const { answer } = await store.claim({
       clientId,
       sessionId: crypto.randomUUID(),

@@ -34,8 +34,8 @@ export function commandOf(name: ProgramName): string[] {
 export interface ProgramOptions {
   /** Added to an otherwise empty environment. */
   env?: Record<string, string>;
-  /** Text for standard input, which is closed after it. */
-  stdin?: string;
+  /** What standard input holds; it is closed after it. */
+  stdin?: string | Uint8Array;
 }
 
 export interface Output {
@@ -54,7 +54,8 @@ export async function runProgram(
   const output = child.output();
   if (options.stdin !== undefined) {
     const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(options.stdin)).catch(() => {}); // it may end before it has read all
+    const bytes = typeof options.stdin === "string" ? new TextEncoder().encode(options.stdin) : options.stdin;
+    await writer.write(bytes).catch(() => {}); // it may end before it has read all
     await writer.close().catch(() => {});
   }
   const { code, stdout, stderr } = await withDeadline(

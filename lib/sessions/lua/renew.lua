@@ -1,46 +1,73 @@
 -- Renews the lease of a node, and notices when Redis may have lost data.
 --
 -- A generation is the time in which nothing was lost: it ends when Redis restarts, fails over or is flushed. At its
--- start some sessions may be unknown here: their processes announce them as soon as they reach Redis, and one that
--- cannot reach it has ended them a lease later at the latest. Until `settles_at` a client_id without a line is
--- therefore not known to be free.
+-- start some sessions may be unknown here: their nodes announce them as soon as they reach Redis, and one that cannot
+-- reach it has ended them a lease later at the latest. Until `settles_at` a client_id without a line is therefore not
+-- known to be free. That moment comes early when every node that anyone remembers has announced its sessions.
 --
 -- KEYS[1] sorted set: node -> end of its lease, ms of Redis's clock
--- KEYS[2] hash: id, began_at and settles_at (ms of Redis's clock) of the generation
+-- KEYS[2] hash: id, began_at and settles_at (ms of Redis's clock) of the generation, and for each node that is
+--         remembered from the one before "node:<node>" -> "awaited" or "announced"
 -- ARGV[1] node                               ARGV[2] lease, ms
--- ARGV[3] generation that the process knows, "" when it has just started
+-- ARGV[3] generation in which the process has announced its sessions, "" when it has just started
 -- ARGV[4] "join" for a node's first lease, else "renew"
--- ARGV[5] grace, ms: how long processes of an earlier generation have to speak up when only new ones are seen
+-- ARGV[5] grace, ms: how long nodes of an earlier generation have to speak up when only new ones are seen
+-- ARGV[6] a node that this process was, and whose sessions have all ended, or ""
+-- ARGV[7] … the nodes that were alive in the generation ARGV[3], as far as this one has seen
 --
 -- Returns { "lapsed" } when the others may treat the node as gone, else
---   { "held", generation, now ms, "settled" or "settling", { nodes whose lease is over } }
+--   { "held", generation, now ms, "settled" or "settling", { nodes with a lease }, { nodes whose lease is over } }
 
-local function number(text) return string.format("%.0f", text) end
+local function text(number) return string.format("%.0f", number) end
 
+local node, lease, known = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local run_id = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
 local generation = redis.call("HMGET", KEYS[2], "id", "began_at", "settles_at")
 local id, began_at, settles_at = generation[1], tonumber(generation[2] or 0), tonumber(generation[3] or 0)
-local lease = tonumber(ARGV[2])
+
+local function settle_at(moment)
+  settles_at = moment
+  redis.call("HSET", KEYS[2], "settles_at", text(moment))
+end
 
 if not id or string.match(id, "^%x+") ~= run_id then
-  -- Where either side remembers an earlier generation, sessions of it may live; a first start has none to wait for.
-  local remembered = id or ARGV[3] ~= ""
-  id, began_at, settles_at = run_id .. "-" .. number(now), now, now + (remembered and lease or tonumber(ARGV[5]))
-  redis.call("HSET", KEYS[2], "id", id, "began_at", number(began_at), "settles_at", number(settles_at))
-elseif ARGV[3] ~= "" and ARGV[3] ~= id and settles_at < began_at + lease then
-  settles_at = began_at + lease
-  redis.call("HSET", KEYS[2], "settles_at", number(settles_at))
+  -- Data from before a restart stands for sessions that may live; on a first start there is nothing to wait for.
+  local restored = id
+  id, began_at = run_id .. "-" .. text(now), now
+  redis.call("DEL", KEYS[2])
+  redis.call("HSET", KEYS[2], "id", id, "began_at", text(now))
+  settle_at(now + (restored and lease or tonumber(ARGV[5])))
 end
 
-if ARGV[4] == "renew" and ARGV[3] == id then
-  local lease_end = redis.call("ZSCORE", KEYS[1], ARGV[1])
+if known ~= "" and known ~= id then
+  if settles_at < began_at + lease then settle_at(began_at + lease) end
+  for i = 7, #ARGV do redis.call("HSETNX", KEYS[2], "node:" .. ARGV[i], "awaited") end
+end
+
+if now < settles_at then
+  local progress = false
+  local function announced(name)
+    local field = "node:" .. name
+    progress = progress or redis.call("HGET", KEYS[2], field) == "awaited"
+    redis.call("HSET", KEYS[2], field, "announced")
+  end
+  if known == id then announced(node) end
+  if ARGV[6] ~= "" then announced(ARGV[6]) end
+  local awaited = false
+  for _, value in ipairs(redis.call("HVALS", KEYS[2])) do awaited = awaited or value == "awaited" end
+  if progress and not awaited then settle_at(now) end
+end
+
+if ARGV[4] == "renew" and known == id then
+  local lease_end = redis.call("ZSCORE", KEYS[1], node)
   if not lease_end or tonumber(lease_end) <= now then return { "lapsed" } end
 end
-redis.call("ZADD", KEYS[1], number(now + lease), ARGV[1])
+redis.call("ZADD", KEYS[1], text(now + lease), node)
 return {
   "held",
   id,
-  number(now),
+  text(now),
   now >= settles_at and "settled" or "settling",
-  redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", number(now)),
+  redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. text(now), "+inf"),
+  redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(now)),
 }

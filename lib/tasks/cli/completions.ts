@@ -21,7 +21,7 @@ interface CommandWords {
   /** The name and its aliases. */
   names: string[];
   description: string;
-  /** Those of the whole program included. */
+  /** Those that only this command has. */
   flags: Flag[];
   /** For each argument its name and the words it can be; none where it is free text. */
   arguments: { name: string; values: readonly string[] }[];
@@ -29,6 +29,7 @@ interface CommandWords {
 
 interface ProgramWords {
   name: string;
+  /** Those that may stand anywhere. */
   flags: Flag[];
   commands: CommandWords[];
 }
@@ -54,14 +55,15 @@ export function completionScript(shell: Shell, program: Command): string {
 
 function wordsOf(program: Command): ProgramWords {
   const help = program.createHelp();
+  const flags = help.visibleOptions(program).map(flagOf);
+  const isCommon = (flag: Flag) => flags.some(({ names }) => names.at(-1) === flag.names.at(-1));
   return {
     name: program.name(),
-    flags: help.visibleOptions(program).map(flagOf),
+    flags,
     commands: help.visibleCommands(program).map((command) => ({
       names: [command.name(), ...command.aliases()],
       description: command.summary() || command.description(),
-      flags: [...help.visibleOptions(command), ...help.visibleGlobalOptions(command)].map(flagOf)
-        .filter((flag, i, all) => all.findIndex(({ names }) => names.at(-1) === flag.names.at(-1)) === i),
+      flags: help.visibleOptions(command).map(flagOf).filter((flag) => !isCommon(flag)),
       arguments: command.registeredArguments.map((argument) => ({
         name: argument.name(),
         values: argument.argChoices ?? [],
@@ -82,37 +84,34 @@ function flagOf(option: Option): Flag {
 function bashScript({ name, flags, commands }: ProgramWords): string {
   const identifier = `_${name.replace(/\W/g, "_")}`;
   const all = [...flags, ...commands.flatMap((command) => command.flags)];
-  const valueFlags = [...new Set(all.filter((flag) => flag.takesValue).flatMap((flag) => flag.names))];
+  const valueFlags = all.filter((flag) => flag.takesValue).flatMap((flag) => flag.names).join("|");
   const names = (list: Flag[]) => list.flatMap((flag) => flag.names).join(" ");
-  const flagCases = commands.map((command) =>
-    `      ${command.names.join("|")}) candidates=${quoted(names(command.flags))} ;;`
+  const flagCases = commands.filter((command) => command.flags.length > 0).map((command) =>
+    `      ${command.names.join("|")}) candidates+=${quoted(` ${names(command.flags)}`)} ;;`
   );
   const wordCases = commands.flatMap((command) =>
-    command.arguments.flatMap(({ values }, place) =>
-      values.length === 0 ? [] : [
-        `      ${command.names.map((word) => `${word}:${place}`).join("|")}) candidates=${
-          quoted(values.join(" "))
-        } ;;`,
-      ]
-    )
+    command.arguments.flatMap(({ values }, place) => {
+      const patterns = command.names.map((word) => `${word}:${place}`).join("|");
+      return values.length === 0 ? [] : [`      ${patterns}) candidates=${quoted(values.join(" "))} ;;`];
+    })
   );
   // bash takes the = of --host=name for a word of its own
   return `${identifier}() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} candidates= command= place=0 i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
-      ${valueFlags.join("|")}) if [[ \${COMP_WORDS[i+1]} == = ]]; then ((i += 2)); else ((i += 1)); fi ;;
+      ${valueFlags}) if [[ \${COMP_WORDS[i+1]} == = ]]; then ((i += 2)); else ((i += 1)); fi ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=\${COMP_WORDS[i]}; else ((place += 1)); fi ;;
     esac
   done
   case $previous in
-    =|${valueFlags.join("|")}) return ;;
+    =|${valueFlags}) return ;;
   esac
   if [[ $current == -* ]]; then
+    candidates=${quoted(names(flags))}
     case $command in
 ${flagCases.join("\n")}
-      *) candidates=${quoted(names(flags))} ;;
     esac
   else
     case $command:$place in
@@ -127,21 +126,20 @@ complete -F ${identifier} ${name}
 }
 
 function zshScript({ name, flags, commands }: ProgramWords): string {
+  const among = (values: readonly string[]) => values.length > 0 ? `(${values.join(" ")})` : "";
   const specs = (list: Flag[]) =>
     list.flatMap((flag) =>
       flag.names.map((word) => {
-        const value = flag.takesValue
-          ? `:value:${flag.values.length ? `(${flag.values.join(" ")})` : ""}`
-          : "";
+        const value = flag.takesValue ? `:value:${among(flag.values)}` : "";
         return quoted(`${word}[${flag.description.replace(/[\\[\]]/g, "\\$&")}]${value}`);
       })
     );
   const cases = commands.map((command) => {
     const places = command.arguments.map(({ name, values }, i) =>
-      quoted(`${i + 1}:${name}:${values.length ? `(${values.join(" ")})` : ""}`)
+      quoted(`${i + 1}:${name}:${among(values)}`)
     );
     return `        ${command.names.join("|")}) _arguments ${
-      [...specs(command.flags), ...places].join(" ")
+      ["$common", ...specs(command.flags), ...places].join(" ")
     } ;;`;
   });
   const described = commands.map((command) =>
@@ -149,11 +147,16 @@ function zshScript({ name, flags, commands }: ProgramWords): string {
   );
   return `_${name}() {
   local state line
-  local -a commands
-  _arguments -C ${specs(flags).join(" ")} '1:command:->command' '*::argument:->argument'
+  local -a commands common
+  common=(
+    ${specs(flags).join("\n    ")}
+  )
+  _arguments -C $common '1:command:->command' '*::argument:->argument'
   case $state in
     command)
-      commands=(${described.join(" ")})
+      commands=(
+        ${described.join("\n        ")}
+      )
       _describe command commands
       ;;
     argument)
@@ -169,31 +172,27 @@ compdef _${name} ${name}
 
 function fishScript({ name, flags, commands }: ProgramWords): string {
   const seen = (words: readonly string[]) => `__fish_seen_subcommand_from ${words.join(" ")}`;
-  const line = (condition: string | undefined, flag: Flag) => {
-    const names = flag.names.map((word) =>
-      word.startsWith("--") ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`
-    );
-    const value = flag.takesValue
-      ? ` -x${flag.values.length ? ` -a ${quoted(flag.values.join(" "))}` : ""}`
-      : "";
-    const when = condition ? ` -n ${quoted(condition)}` : "";
-    return `complete -c ${name}${when} ${names.join(" ")}${value} -d ${quoted(flag.description)}`;
-  };
-  const common = new Set(flags.flatMap((flag) => flag.names));
+  const add = (condition: string, ...words: string[]) =>
+    [`complete -c ${name}`, ...(condition ? [`-n ${quoted(condition)}`] : []), ...words].join(" ");
+  const flagWords = (flag: Flag) => [
+    ...flag.names.map((word) => word.startsWith("--") ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`),
+    ...(flag.takesValue
+      ? ["-x", ...(flag.values.length > 0 ? [`-a ${quoted(flag.values.join(" "))}`] : [])]
+      : []),
+    `-d ${quoted(flag.description)}`,
+  ];
+  const noCommandYet = `not ${seen(commands.flatMap(({ names }) => names))}`;
   return [
-    `complete -c ${name} -e`,
-    `complete -c ${name} -f`,
-    ...flags.map((flag) => line(undefined, flag)),
-    ...commands.map((command) =>
-      `complete -c ${name} -n ${quoted(`not ${seen(commands.flatMap(({ names }) => names))}`)} ` +
-      `-a ${command.names[0]} -d ${quoted(command.description)}`
+    add("", "-e"),
+    add("", "-f"),
+    ...flags.map((flag) => add("", ...flagWords(flag))),
+    ...commands.map(({ names, description }) =>
+      add(noCommandYet, `-a ${names[0]}`, `-d ${quoted(description)}`)
     ),
     ...commands.flatMap((command) => [
-      ...command.flags.filter((flag) => !flag.names.some((word) => common.has(word)))
-        .map((flag) => line(seen(command.names), flag)),
+      ...command.flags.map((flag) => add(seen(command.names), ...flagWords(flag))),
       ...command.arguments.filter(({ values }) => values.length > 0).map(({ values }) =>
-        `complete -c ${name} -n ${quoted(`${seen(command.names)}; and not ${seen(values)}`)} ` +
-        `-a ${quoted(values.join(" "))}`
+        add(`${seen(command.names)}; and not ${seen(values)}`, `-a ${quoted(values.join(" "))}`)
       ),
     ]),
     "",

@@ -1,0 +1,72 @@
+/** tasks-cli on a terminal, and where its output goes to nobody. */
+
+import assert from "node:assert/strict";
+import { commandOf, runProgram, startServer } from "../support/program.ts";
+import { Terminal } from "../support/terminal.ts";
+
+const CTRL_C = "\x03";
+/** What a terminal is told about colours. */
+// deno-lint-ignore no-control-regex
+const COLOR = /\x1b\[\d+(;\d+)*m/;
+
+function addressOf(port: number): Record<string, string> {
+  return { TASKS_HOST: "127.0.0.1", TASKS_PORT: String(port) };
+}
+
+Deno.test("tasks-cli: shows the place in the queue while it waits; Ctrl-C leaves the task to the server", async () => {
+  await using server = await startServer("tasks-server");
+  const env = addressOf(server.port);
+  await runProgram("tasks-cli", ["run", "too_long_echo", "executes"], { env });
+  await runProgram("tasks-cli", ["run", "too_long_echo", "waits"], { env });
+  await using terminal = new Terminal("tasks-cli", ["run", "echo", "x", "--wait"], { ...env, TERM: "xterm" });
+  await terminal.shows(/Task #3 waits, place 2 in the queue/);
+  await runProgram("tasks-cli", ["cancel", "2"], { env });
+  await terminal.shows(/Task #3 waits, place 1 in the queue/);
+  await terminal.type(CTRL_C + CTRL_C); // `deno task` passes on what the terminal has sent already
+  assert.equal(await terminal.ended, 130);
+  assert.match(terminal.screen, /Interrupted: task #3 goes on; for its result: tasks-cli wait 3\r\n$/);
+  assert.match(terminal.screen, COLOR);
+  // the cursor that the spinner has hidden is back
+  assert.ok(terminal.screen.lastIndexOf("\x1b[?25h") > terminal.screen.lastIndexOf("\x1b[?25l"));
+  const { stdout } = await runProgram("tasks-cli", ["st", "3"], { env });
+  assert.equal(stdout, "Status of task #3: waiting\n");
+});
+
+// The spinner asks the environment what the terminal can do. Each of these takes another way through its questions;
+// a variable that the permissions of tasks-cli do not name would end the program.
+const TERMINALS: Record<string, string>[] = [
+  { TERM: "xterm-256color", COLORTERM: "truecolor" },
+  { TMUX: "1" },
+  { TERM: "xterm", TERM_PROGRAM: "iTerm.app", TERM_PROGRAM_VERSION: "3.1" },
+  { TF_BUILD: "1", AGENT_NAME: "agent" },
+  { TEAMCITY_VERSION: "9.1" },
+  { NO_COLOR: "1" },
+  { NODE_DISABLE_COLORS: "1" },
+  { FORCE_COLOR: "1" },
+  { TERM: "dumb" },
+  { CI: "true" },
+];
+Deno.test("tasks-cli: every terminal gets the result, after a spinner without complaints", async () => {
+  await using server = await startServer("tasks-server", ["--delay-factor", "0.1"]);
+  for (const variables of TERMINALS) {
+    const env = { ...addressOf(server.port), ...variables };
+    await using terminal = new Terminal("tasks-cli", ["run", "revers", "abc", "--wait"], env);
+    assert.equal(await terminal.ended, 0, terminal.screen);
+    assert.match(terminal.screen, /Result of task \[revers\]: cba\r\nStatus: success\r\n$/);
+    assert.doesNotMatch(terminal.screen, /ERROR|permission|denied/i);
+    const moves = "TERM" in variables ? variables.TERM !== "dumb" : !("CI" in variables);
+    assert.equal(/Task #\d+ (waits|is executing)/.test(terminal.screen), moves, JSON.stringify(variables));
+    if ("NO_COLOR" in variables) assert.doesNotMatch(terminal.screen, COLOR);
+  }
+});
+
+Deno.test("tasks-cli: a reader that leaves early is no error", async () => {
+  await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+  for (const args of [["run", "echo", "x", "--wait"], ["ls"], ["--help"], ["completions", "bash"]]) {
+    const { stderr, stdout } = await new Deno.Command("bash", {
+      args: ["-c", '"$@" | true; echo "${PIPESTATUS[0]}"', "bash", ...commandOf("tasks-cli"), ...args],
+      env: addressOf(server.port),
+    }).output();
+    assert.deepEqual([new TextDecoder().decode(stderr), new TextDecoder().decode(stdout)], ["", "0\n"]);
+  }
+});

@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { runProgram, startServer } from "../support/program.ts";
+import { Peer } from "../support/tasks.ts";
+import { until } from "../support/wait.ts";
+
+Deno.test("tasks-server: revers takes its two seconds, and a client of the original kind gets its replies", async () => {
+  await using server = await startServer("tasks-server");
+  // one object with no newline after it, then one recv
+  const client = `
+import json, socket, sys, time
+sock = socket.create_connection(("127.0.0.1", ${server.port}))
+def ask(request):
+    sock.sendall(json.dumps(request).encode())
+    return json.loads(sock.recv(1024))
+start = time.monotonic()
+print(ask({"type": "run", "task_name": "revers", "data": "пример"}))
+print(ask({"type": "status", "task_id": 1}))
+print(2 <= time.monotonic() - start < 10)
+print(ask({"type": "get_result", "task_id": 1}))
+print(ask({"type": "get_result", "task_id": 1}))
+sock.sendall(json.dumps({"type": "status", "task_id": 5}).encode())
+print(sock.recv(1024))
+`;
+  const { stdout, stderr } = await new Deno.Command("python3", { args: ["-c", client] }).output();
+  assert.equal(new TextDecoder().decode(stderr), "");
+  assert.equal(
+    new TextDecoder().decode(stdout),
+    `{'task_id': 1}
+{'status': 'success'}
+True
+{'status': 'success', 'data': 'ремирп'}
+{'status': 'success', 'data': 'ремирп'}
+b''
+`,
+  );
+  await server.program.line(/warning closed 127\.0\.0\.1:\d+: "no task 5 is known"$/);
+});
+
+Deno.test("tasks-server: says where it listens, and both signals end it with 0", async () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    await using server = await startServer("tasks-server");
+    using peer = await Peer.connect(server.port);
+    await peer.ask({ type: "run", task_name: "too_long_echo", data: "" });
+    await peer.send('{"type":"status","task_id":1}');
+    assert.equal(await server.program.stop(signal), 0);
+    assert.equal(await peer.rest(), "");
+    const lines = server.program.stderr.map((line) => line.replace(/^\S+ /, "").replace(/:\d+/, ":PORT"));
+    assert.deepEqual(lines, [
+      "info tasks-server 0.1.0 listening on 127.0.0.1:PORT",
+      `info ${signal}: stopping, clients connected: 1`,
+      "info stopped",
+    ]);
+    assert.deepEqual(server.program.stdout, []);
+  }
+});
+
+Deno.test("tasks-server: a client that does not read holds up the end until a second signal", async () => {
+  await using server = await startServer("tasks-server", ["--max-request-bytes", "16000000"]);
+  using deaf = await Peer.connect(server.port);
+  await deaf.ask({ type: "run", task_name: "echo", data: "a".repeat(15_000_000) });
+  await deaf.ask({ type: "status", task_id: 1 });
+  await deaf.send('{"type":"get_result","task_id":1}');
+  await deaf.send('{"type":"stats"}');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  server.program.kill("SIGTERM");
+  await server.program.line(/SIGTERM: stopping/);
+  assert.equal(await server.program.stop("SIGTERM"), 1);
+});
+
+Deno.test("tasks-server: a port in use is one line and exit code 1", async () => {
+  await using server = await startServer("tasks-server");
+  const { code, stdout, stderr } = await runProgram("tasks-server", [
+    ...["--host", "127.0.0.1", "--port", String(server.port)],
+  ]);
+  assert.deepEqual({ code, stdout, stderr }, {
+    code: 1,
+    stdout: "",
+    stderr:
+      `ERROR: cannot listen on 127.0.0.1:${server.port}: the port is in use; stop the program that holds it, ` +
+      "or choose another with --port\n",
+  });
+});
+
+Deno.test("tasks-server: a wrong command line is one line and exit code 2", async () => {
+  const wrong: [string[], RegExp][] = [
+    [["--prot", "1"], /^ERROR: unknown option '--prot' \(Did you mean --port\?\)/],
+    [
+      ["--port", "x"],
+      /^ERROR: option '--port <port>' argument 'x' is invalid\. Give a whole number from 0 to 65535/,
+    ],
+    [["-t", "0"], /^ERROR: .*Give a number of seconds, 0\.001 or more/],
+    [["-l", "0"], /^ERROR: .*Give a whole number from 1 to/],
+    [["--delay-factor", "-1"], /^ERROR: .*Give a number from 0 to 1000/],
+    [["now"], /^ERROR: too many arguments/],
+  ];
+  for (const [args, pattern] of wrong) {
+    const { code, stdout, stderr } = await runProgram("tasks-server", args);
+    assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+    assert.match(stderr, pattern);
+    assert.equal(stderr.trimEnd().split("\n").length, 1);
+  }
+});
+
+Deno.test("tasks-server: every flag is taken, in both spellings", async () => {
+  for (const [size, limit] of [["_buffer_size", "_limit"], ["-buffer-size", "-limit"]]) {
+    await using server = await startServer("tasks-server", [
+      ...[
+        `--receiving${size}`,
+        "64",
+        `--connection${limit}=5`,
+        "--timeout",
+        "60",
+        "--max-request-bytes",
+        "100",
+      ],
+      ...["--max-connections", "1", "--queue-limit", "1", "--queue-bytes", "1000", "--keep-results", "1"],
+      ...["--keep-bytes", "1000", "--task-timeout", "0.5", "--log-level", "debug", "--log-format", "text"],
+    ]);
+    using peer = await Peer.connect(server.port);
+    await peer.ask({ type: "run", task_name: "revers", data: "" });
+    assert.deepEqual(await peer.ask({ type: "get_result", task_id: 1, wait: true }), {
+      status: "error",
+      data: null,
+      error: "took longer than 0.5 s",
+    });
+    using surplus = await Peer.connect(server.port);
+    assert.equal(await surplus.rest(), "");
+    await server.program.line(/warning refused 1 connections, the last from .*--max-connections/);
+    await server.program.line(/error task 1 hit the limit of 0.5 s.*old thread may still be running/);
+    await server.program.line(/warning revers takes 2 s: it will always end in error at --task-timeout/);
+  }
+});
+
+Deno.test("tasks-server --version and --help: to stdout, exit code 0", async () => {
+  const version = await runProgram("tasks-server", ["--version"]);
+  assert.deepEqual(version, { code: 0, stdout: "0.1.0\n", stderr: "" });
+  const { code, stdout, stderr } = await runProgram("tasks-server", ["--help"]);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  for (
+    const name of [
+      "--host",
+      "--port",
+      "-r, --receiving_buffer_size",
+      "-l, --connection_limit",
+      "-t, --timeout",
+    ]
+  ) {
+    assert(stdout.includes(name), name);
+  }
+});
+
+Deno.test("tasks-server: at the descriptor limit it goes on, and accepts again when descriptors are free", async () => {
+  await using server = await startServer("tasks-server", ["--max-connections", "1000"]);
+  const held = await Peer.connect(server.port);
+  await held.ask({ type: "stats" });
+  const limit = await new Deno.Command("prlimit", {
+    args: ["--pid", `${server.program.pid}`, "--nofile=60:60"],
+  })
+    .output();
+  assert(limit.success, new TextDecoder().decode(limit.stderr));
+  const surplus = await Promise.all(Array.from({ length: 80 }, () => Peer.connect(server.port)));
+  await server.program.line(/error cannot accept a connection: .*Too many open files/);
+  await held.ask({ type: "stats" });
+  for (const peer of surplus) peer[Symbol.dispose]();
+  await until(async () => {
+    const stats = await held.ask({ type: "stats" }) as { connections: number };
+    return stats.connections === 1;
+  }, "the others are gone");
+  using late = await Peer.connect(server.port);
+  assert.deepEqual(await late.ask({ type: "run", task_name: "echo", data: "" }), { task_id: 1 });
+  held[Symbol.dispose]();
+});

@@ -1,0 +1,196 @@
+/** At the limits of connections and descriptors, at the start and at the end of a process. */
+
+import assert from "node:assert/strict";
+import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { commandOf, Program, runProgram, startServer } from "../support/program.ts";
+import { RawWebSocket } from "../support/raw_websocket.ts";
+import { freePort } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
+
+async function closeAll(clients: WsClient[]): Promise<void> {
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+}
+
+Deno.test("ws-server --max-connections: refuses the surplus with 503, keeps the others, and recovers", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off", "--max-connections", "5"]);
+  const clients = await Promise.all(
+    Array.from({ length: 5 }, (_, i) => WsClient.establish(server.port, `client ${i}`)),
+  );
+  for (let i = 0; i < 3; i++) {
+    using surplus = await RawWebSocket.connect(server.port, "surplus", { anyStatus: true });
+    assert.equal(surplus.answer.status, 503);
+    assert.equal(surplus.answer.headers.get("retry-after"), "1");
+  }
+  assert.ok(clients.every((client) => client.isOpen));
+  await clients.pop()![Symbol.asyncDispose]();
+  await until(async () => (await sessionsOf(server.port)).size === 4, "one has left");
+  clients.push(await WsClient.establish(server.port, "next"));
+  assert.equal((await sessionsOf(server.port)).size, 5);
+  await closeAll(clients);
+});
+
+Deno.test("ws-server at the descriptor limit: those connected stay, and it recovers by itself", async () => {
+  const port = freePort();
+  const program = new LimitedProgram(port);
+  await using _ending = program;
+  await program.listening();
+  const clients: WsClient[] = [];
+  const connections: Deno.Conn[] = [];
+  for (let i = 0; i < 10; i++) clients.push(await WsClient.establish(port, `client ${i}`));
+  for (let i = 0; i < 200; i++) { // more than it can open
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined); // or refused
+    if (connection) connections.push(connection);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  assert.ok(clients.every((client) => client.isOpen), "those connected stay");
+  for (const connection of connections) connection.close();
+  await until(async () => {
+    try {
+      return (await sessionsOf(port)).size === 10;
+    } catch {
+      return false;
+    }
+  }, "it answers again");
+  clients.push(await WsClient.establish(port, "next"));
+  assert.ok(clients.every((client) => client.isOpen));
+  await closeAll(clients);
+});
+
+Deno.test("ws-server on SIGTERM: says so, waits, closes with 1001, leaves no entry, exits 0", async () => {
+  await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "1"] });
+  const [leaving, staying] = cluster.servers;
+  const clients = await Promise.all(
+    Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
+  );
+  leaving!.program.kill("SIGTERM");
+  await leaving!.program.line(/SIGTERM: shutting down/);
+  const ready = await fetch(`http://127.0.0.1:${leaving!.port}/readyz`);
+  assert.deepEqual([ready.status, await ready.text()], [503, "draining\n"]);
+  using refused = await RawWebSocket.connect(leaving!.port, "late", { anyStatus: true });
+  assert.equal(refused.answer.status, 503);
+  assert.ok(clients.every((client) => client.isOpen), "nobody is closed during the delay");
+  for (const { code } of await Promise.all(clients.map((client) => client.end()))) assert.equal(code, 1001);
+  assert.equal((await leaving!.program.status).code, 0);
+  assert.equal((await sessionsOf(staying!.port)).size, 0, "gone at once, not after a lease");
+});
+
+Deno.test("ws-server on a second signal: exits at once", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off", "--drain-delay", "60"]);
+  server.program.kill("SIGINT");
+  await server.program.line(/SIGINT: shutting down/);
+  assert.equal(await server.program.stop("SIGINT"), 1);
+});
+
+Deno.test("ws-server --shutdown-timeout: ends in time whatever clients do", async () => {
+  await using server = await startServer("ws-server", [
+    "--redis",
+    "off",
+    "--drain-delay",
+    "60",
+    "--shutdown-timeout",
+    "1",
+  ]);
+  await using client = await WsClient.establish(server.port, "kim");
+  const startMs = performance.now();
+  assert.equal(await server.program.stop("SIGTERM"), 0);
+  assert.ok(performance.now() - startMs < 10_000);
+  await client.end();
+});
+
+Deno.test("ws-server: a wrong command line is one line and exit 2", async () => {
+  for (
+    const [args, says] of [
+      [
+        ["--port", "99999"],
+        /^ERROR: option '--port <port>' argument '99999' is invalid. Give a whole number from 0 to 65535; see ws-server --help\n$/,
+      ],
+      [["--prot", "1"], /^ERROR: unknown option '--prot' \(Did you mean --port\?\); see ws-server --help\n$/],
+      [["--redis", "localhost"], /^ERROR: .*Give redis:\/\/<host>:<port>.*\n$/],
+      [["--lease", "soon"], /^ERROR: .*Give a number of seconds, 1 or more.*\n$/],
+      [["--max-connections", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await runProgram("ws-server", [...args]);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, says);
+  }
+  const env = await runProgram("ws-server", [], { env: { REDIS_URL: "nonsense" } });
+  assert.equal(env.code, 2);
+  assert.match(env.stderr, /^ERROR: REDIS_URL is not usable.*\n$/);
+});
+
+Deno.test("ws-server: what it cannot do at the start is one line and exit 1", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const args = ["--host", "127.0.0.1", "--port", String(server.port)];
+  const inUse = await runProgram("ws-server", [...args, "--redis", "off"]);
+  assert.equal(inUse.code, 1);
+  assert.match(inUse.stderr, /^ERROR: cannot listen on 127\.0\.0\.1:\d+: the port is in use; .*--port\n$/);
+  const noRedis = await runProgram("ws-server", [...args, "--redis", `redis://127.0.0.1:${freePort()}`]);
+  assert.equal(noRedis.code, 1);
+  assert.match(
+    noRedis.stderr,
+    /^ERROR: cannot use Redis at redis:\/\/127\.0\.0\.1:\d+ after 5 s: .*--redis off\n$/,
+  );
+});
+
+Deno.test("ws-server: flags win over the environment, --version and --help print and exit 0", async () => {
+  const program = new Program(
+    "ws-server",
+    ["--host", "127.0.0.1", "--redis", "off", "--log-format", "json"],
+    {
+      env: { SOLO_PORT: "0", SOLO_REDIS: "redis://127.0.0.1:1", SOLO_LOG_LEVEL: "debug" },
+    },
+  );
+  await using _ending = program;
+  const [line] = await program.line(/listening on/);
+  assert.ok(line);
+  assert.equal(JSON.parse(program.stderr.at(-1)!).level, "INFO", "each line of the log is JSON");
+  assert.match((await runProgram("ws-server", ["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.match((await runProgram("ws-server", ["--help"])).stdout, /--drain-delay <seconds>/);
+});
+
+Deno.test("ws-server health: exit 0 for a ready server, 1 with one line for any other", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const ready = await runProgram("ws-server", ["health", "--port", String(server.port)]);
+  assert.deepEqual(ready, { code: 0, stdout: "ready\n", stderr: "" });
+  const none = await runProgram("ws-server", ["health", "--port", String(freePort())]);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /^ERROR: no answer from http:\/\/127\.0\.0\.1:\d+\/readyz: .*\n$/);
+});
+
+/** A ws-server that may open few files. */
+class LimitedProgram implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+
+  constructor(readonly port: number) {
+    const command = [
+      ...commandOf("ws-server"),
+      "--host",
+      "127.0.0.1",
+      "--port",
+      String(port),
+      "--redis",
+      "off",
+    ];
+    this.#child = new Deno.Command("sh", {
+      args: ["-c", 'ulimit -n 100; exec "$@"', "sh", ...command, "--max-connections", "1000"],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  async listening(): Promise<void> {
+    await until(async () => {
+      const answer = await fetch(`http://127.0.0.1:${this.port}/readyz`).catch(() => undefined);
+      await answer?.body?.cancel();
+      return answer?.status === 200;
+    }, "it listens");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+  }
+}
