@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
-import { CAN_TERMINATE } from "../support/program.ts";
+import { unlessOlderRuntime } from "../support/program.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -168,10 +168,7 @@ Deno.test("a client that never answers the close is cut, and nobody waits for it
   assert.equal(code, 4409);
   assert.equal((await sessionsOf(cluster.port(2))).get("kim"), await successor.sessionId);
   await t.step({
-    name: CAN_TERMINATE
-      ? "cut within 2 s"
-      : "cut within 2 s: left out, the base runtime of these executables cannot",
-    ignore: !CAN_TERMINATE,
+    ...unlessOlderRuntime("cut within 2 s", "the base runtime has no way to do it"),
     fn: async () => {
       const { atMs } = await frozen.gone;
       assert.ok(atMs - closedAtMs < 2000 + SLACK_MS, `cut after ${Math.round(atMs - closedAtMs)} ms`);
