@@ -8,7 +8,7 @@
 
 import { createClient, defineScript, RESP_TYPES } from "@redis/client";
 import { messageOf } from "../service/errors.ts";
-import { withDeadline } from "../service/clock.ts";
+import { SharedDeadline } from "../service/shared_deadline.ts";
 import { RegistryUnreachableError, type SessionEntry } from "./registry.ts";
 import claimLua from "./lua/claim.lua" with { type: "text" };
 import lineLua from "./lua/line.lua" with { type: "text" };
@@ -107,6 +107,8 @@ function connect(url: string, onError: (error: Error) => void) {
     maintNotifications: "disabled",
     disableOfflineQueue: true,
     scripts: SCRIPTS,
+    // Every command has a deadline of ours; the library's own costs a timer each, which lives on after the answer.
+    commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: 2000,
       reconnectStrategy: (attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS),
@@ -124,6 +126,8 @@ export class RedisStore {
   readonly #epochKey: string;
   readonly #generationKey: string;
   readonly #channelPrefix: string;
+  /** Our own around every command: the library's covers only those not yet sent. */
+  readonly #deadline: SharedDeadline;
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
   #lastError: Error | undefined;
@@ -136,6 +140,7 @@ export class RedisStore {
     this.#epochKey = `${prefix}:epoch`;
     this.#generationKey = `${prefix}:generation`;
     this.#channelPrefix = `${prefix}:node:`;
+    this.#deadline = new SharedDeadline(options.commandTimeoutMs, "Redis did not answer");
   }
 
   /** Whether commands can be sent. */
@@ -168,6 +173,7 @@ export class RedisStore {
 
   /** Ends the connection, and the wait before the next attempt where there is none. */
   async close(): Promise<void> {
+    this.#deadline[Symbol.dispose]();
     this.#client?.destroy();
     this.#client = undefined;
     await this.#connecting;
@@ -310,7 +316,7 @@ export class RedisStore {
     return this.#bucketKeys[(hash >>> 0) % BUCKETS]!;
   }
 
-  /** A deadline of our own around every command: the library's covers only those not yet sent. */
+  /** Sends a command where there is a connection, and gives its failure the name that callers know. */
   async #run<T>(command: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (!client?.isReady) {
@@ -318,11 +324,7 @@ export class RedisStore {
     }
     const sentAt = performance.now();
     try {
-      const reply = await withDeadline(
-        command(client),
-        this.#options.commandTimeoutMs,
-        "Redis did not answer",
-      );
+      const reply = await this.#deadline.limit(command(client));
       this.#options.onRoundTrip?.(performance.now() - sentAt);
       return reply;
     } catch (error) {
