@@ -23,14 +23,14 @@ const PROGRAMS: Record<string, { entry: string; workers: string[] }> = {
 const EXIT_NO_BASE_RUNTIME = 69;
 
 /** A named set of permissions, as deno.json has it. */
-type PermissionSet = Record<string, boolean | string[]>;
+export type PermissionSet = Record<string, boolean | string[]>;
 
 /**
  * The flags that give an executable the permissions of a set.
  *
  * A relative path in a set names sources that the program reads, which are inside an executable.
  */
-function permissionFlags(set: PermissionSet): string[] {
+export function permissionFlags(set: PermissionSet): string[] {
   return Object.entries(set).flatMap(([name, value]) => {
     if (value === true) return [`--allow-${name}`];
     if (value === false) return [];
@@ -75,8 +75,10 @@ function compile(name: string, passedOn: string[]): void {
   ]);
 }
 
-Deno.chdir(new URL("..", import.meta.url));
-for (const name of Object.keys(PROGRAMS)) {
-  compile(name, Deno.args);
-  console.log(`compiled ${name}`);
+if (import.meta.main) {
+  Deno.chdir(new URL("..", import.meta.url));
+  for (const name of Object.keys(PROGRAMS)) {
+    compile(name, Deno.args);
+    console.log(`compiled ${name}`);
+  }
 }
