@@ -81,7 +81,7 @@ export class RedisRegistry implements SessionRegistry {
   #leaseEnd = { monotonicMs: -Infinity, wallMs: -Infinity };
   /** In which all our sessions are announced; see lua/renew.lua. */
   #generation = "";
-  /** Seen alive in it. */
+  /** Those that may have sessions in it. */
   #knownNodes: string[] = [];
   /** What we were before the last lease was lost. */
   #formerNode = "";
@@ -447,9 +447,9 @@ export class RedisRegistry implements SessionRegistry {
 
   // ---- keeping Redis true -----------------------------------------------------------------------------------------
 
-  #afterRenewal({ generation, settled, liveNodes, deadNodes }: RenewReply & { lapsed: false }): void {
+  #afterRenewal({ generation, settled, nodes, deadNodes }: RenewReply & { lapsed: false }): void {
     if (generation === this.#generation) {
-      this.#knownNodes = liveNodes;
+      this.#knownNodes = nodes;
       this.#formerNode = "";
     }
     if (generation !== this.#generation || this.#missedMessages) this.#announce(generation);

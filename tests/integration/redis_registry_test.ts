@@ -77,6 +77,21 @@ Deno.test("RedisRegistry: after a loss of data an unknown client waits for a nod
   assert.deepEqual(stranger.events, ["established"]);
 });
 
+Deno.test("RedisRegistry: after two losses of data a node that has not spoken up in between is still waited for", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await established(a, "kim");
+  await new RedisRegistryGhost(redis).leave("hidden", 60_000);
+  await pause(LEASE_MS / 5); // until it has been seen
+  await redis.command("FLUSHALL");
+  await until(async () => (await listed(a)).length === 1, "kim is announced again");
+  await pause(LEASE_MS / 5);
+  await redis.command("FLUSHALL");
+  const flushedAtMs = performance.now();
+  await established(a, "stranger");
+  assert.ok(performance.now() - flushedAtMs > LEASE_MS * 0.9, "it had to wait");
+});
+
 Deno.test("RedisRegistry: after a loss of data nobody waits longer than until all nodes have spoken up", async () => {
   await using redis = await Redis.start();
   const leaseMs = 20_000;
