@@ -380,6 +380,9 @@ export class RedisRegistry implements SessionRegistry {
   async #onTick(): Promise<void> {
     this.#ticking = true;
     const startedAtMs = this.#clock.nowMs();
+    // First of all: after a standstill of the process this is the earliest of all timers, and those of the platform
+    // that would send PING to sessions that have ended are still to come.
+    this.#holdsLease();
     try {
       if (this.#store.connected) await this.#renew();
       this.#holdsLease();

@@ -186,6 +186,24 @@ for (
   });
 }
 
+Deno.test("RedisRegistry: sessions that ended with the lease make way at once when Redis is back, however late a renewal took effect", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await using b = await start(redis);
+  const kim = await established(a, "kim");
+  redis.freeze(); // it goes on reading what it has been sent when it thaws
+  await kim.reaches("revoked");
+  await until(() => b.state === "unleased", "the other one has lost its lease too");
+  redis.thaw();
+  const thawedAtMs = performance.now();
+  await until(() => b.state === "ready", "a lease");
+  await established(b, "kim");
+  assert.ok(
+    performance.now() - thawedAtMs < LEASE_MS * 0.8,
+    "the claim need not wait for the end of a late lease",
+  );
+});
+
 Deno.test("RedisRegistry: a claim made while Redis is away for a moment is answered when it is back", async () => {
   await using redis = await Redis.start();
   await using a = await start(redis);

@@ -68,6 +68,8 @@ if ARGV[4] == "renew" and known == id then
   if not lease_end or tonumber(lease_end) <= now then return { "lapsed" } end
 end
 redis.call("ZADD", KEYS[1], text(now + lease), node)
+-- A renewal that was late may have given it a lease that no one needs: its clients should not have to wait for the end.
+if ARGV[6] ~= "" then redis.call("ZADD", KEYS[1], "XX", text(now), ARGV[6]) end
 local nodes = redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. text(now), "+inf")
 for _, name in ipairs(awaited) do nodes[#nodes + 1] = name end
 return {
