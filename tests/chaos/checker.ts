@@ -20,6 +20,8 @@ export interface Verdict {
   violations: Violation[];
   /** Times in which two sessions seemed to overlap for less than the stamps can tell, and the longest of them. */
   withinResolution: { count: number; maxMs: number };
+  /** PINGs and PONGs that a server's platform sent after the end of its lease, before the server itself ran again. */
+  lateHeartbeats: number;
 }
 
 export interface CheckerOptions {
@@ -51,14 +53,15 @@ const OPCODE_CLOSE = 8;
 export function check(events: readonly Event[], options: CheckerOptions): Verdict {
   const checker = new Checker(new Model(events), options.leaseMs);
   checker.run();
-  const { violations, withinResolution } = checker;
+  const { violations, withinResolution, lateHeartbeats } = checker;
   violations.sort((a, b) => a.at - b.at);
-  return { violations, withinResolution };
+  return { violations, withinResolution, lateHeartbeats };
 }
 
 class Checker {
   readonly violations: Violation[] = [];
   readonly withinResolution = { count: 0, maxMs: 0 };
+  lateHeartbeats = 0;
   readonly #byClient: Map<string, Connection[]>;
   readonly #bySession = new Map<string, Connection>();
 
@@ -93,7 +96,8 @@ class Checker {
       .sort((a, b) => a.establishedAt - b.establishedAt);
     for (const [i, newer] of sessions.entries()) {
       for (const older of sessions.slice(0, i)) {
-        const overlapMs = this.model.earliest(older.crowd, goneAt(older)) - newer.establishedAt;
+        const gone = Math.min(...[older, newer].map((one) => this.model.earliest(one.crowd, goneAt(one))));
+        const overlapMs = gone - newer.establishedAt;
         if (overlapMs > RESOLUTION_MS) this.#overlap(older, newer, overlapMs);
         else if (overlapMs > 0) {
           this.withinResolution.count++;
@@ -201,7 +205,11 @@ class Checker {
         continue;
       }
       const gone = goneAt(connection);
-      if (at > Math.max(gone, lossAt) + graceMs) {
+      const late = this.model.lastLateArrival(connection.server, gone, at);
+      const killed = this.model.wasKilled(connection.server, gone - graceMs, at);
+      // late words may have given a dead server another lease; a living one ends it when it is in touch again
+      const listedUntil = Math.max(gone + graceMs, lossAt + graceMs, late + (killed ? graceMs : graceMs / 2));
+      if (at > listedUntil) {
         this.#violation(
           3,
           at,
@@ -217,7 +225,7 @@ class Checker {
       const span = this.model.separations(connection.server).find((span) => span.at < at && at < span.until);
       if (
         span && connection.connectAt < span.at && at > span.at + graceMs && lossAt < span.at &&
-        !this.model.hasLateArrival(connection.server, span.at, at)
+        this.model.lastLateArrival(connection.server, span.at, at) === span.at
       ) {
         this.#violation(
           3,
@@ -241,6 +249,10 @@ class Checker {
           this.model.earliest(connection.crowd, at) < leaseEnd + RESOLUTION_MS || at > span.until + SLACK_MS
         ) continue;
         if (opcode === OPCODE_CLOSE && code === TRY_AGAIN) break;
+        if (opcode > OPCODE_CLOSE) {
+          this.lateHeartbeats++; // says nothing of the session, and was due before anything of ours
+          continue;
+        }
         const what = opcode === OPCODE_CLOSE ? `close ${code}` : `a frame of opcode ${opcode}`;
         this.#violation(
           4,

@@ -77,7 +77,7 @@ async function main(flags: Flags): Promise<void> {
   if (verdict.violations.length > 0) Deno.exit(1);
 }
 
-function report(events: Event[], { violations, withinResolution }: Verdict): void {
+function report(events: Event[], { violations, withinResolution, lateHeartbeats }: Verdict): void {
   const count = (test: (event: Event) => boolean) => events.filter(test).length;
   const faults = new Map<FaultKind, number>();
   for (const event of events) {
@@ -98,6 +98,7 @@ stamps       ${RESOLUTION_MS} ms, later in ${
   } lags; ${withinResolution.count} overlaps too short for them, at most ${
     withinResolution.maxMs.toFixed(1)
   } ms
+heartbeats   ${lateHeartbeats} by the platform after a lease
 violations   ${violations.length}`);
   for (const { promise, at, text, overlapMs } of violations.slice(0, SHOWN_VIOLATIONS)) {
     const overlap = overlapMs === undefined ? "" : ` (overlap ${overlapMs.toFixed(1)} ms)`;

@@ -93,10 +93,17 @@ export class Model {
     return spans;
   }
 
-  /** Whether something that was on its way may still have renewed the lease of a server in this span. */
-  hasLateArrival(server: number, from: number, until: number): boolean {
-    return this.faults.some(({ fault, target, until: end }) =>
-      (fault === "redis-stop" || (LATE.has(fault) && target === server)) && end > from && end <= until
+  /** When something that was on its way may last have renewed the lease of a server in this span; `from` for never. */
+  lastLateArrival(server: number, from: number, until: number): number {
+    const ends = this.faults.filter(({ fault, target }) =>
+      fault === "redis-stop" || (LATE.has(fault) && target === server)
+    ).map((fault) => fault.until);
+    return Math.max(from, ...ends.filter((end) => end <= until));
+  }
+
+  wasKilled(server: number, from: number, until: number): boolean {
+    return this.faults.some(({ fault, target, at }) =>
+      fault === "kill" && target === server && at >= from && at <= until
     );
   }
 
