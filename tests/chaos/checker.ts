@@ -43,6 +43,9 @@ const AT_ONCE_MS = 500;
 /** How long a peer has to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
+/** After this nobody comes by himself in a quiet time. */
+const CALM_MS = 150;
+
 /** Descriptors that come and go by themselves. */
 const SPARE_DESCRIPTORS = 3;
 
@@ -163,11 +166,10 @@ class Checker {
       if (established.length > 1) {
         this.#violation(2, quiet.until, `${established.map(name).join(" and ")} have survived`);
       }
-      const hidden = connections.some((connection) =>
-        !reads(connection) && connection.connectAt < quiet.until && connection.leaveAt > quiet.at
-      );
-      if (open.length === 0 && !hidden && present.some(({ closeCode }) => closeCode === REPLACED)) {
-        this.#violation(2, quiet.until, `nobody has survived of ${present.map(name).join(", ")}`);
+      // all that is older may have made way for one that has left since
+      const fresh = present.filter(({ connectAt }) => connectAt > quiet.at + CALM_MS);
+      if (open.length === 0 && fresh.some(({ closeCode }) => closeCode === REPLACED)) {
+        this.#violation(2, quiet.until, `nobody has survived of ${fresh.map(name).join(", ")}`);
       }
       const [survivor] = established;
       if (survivor && listed.get(client) !== survivor.session) {
@@ -206,9 +208,10 @@ class Checker {
       }
       const gone = goneAt(connection);
       const late = this.model.lastLateArrival(connection.server, gone, at);
-      const killed = this.model.wasKilled(connection.server, gone - graceMs, at);
-      // late words may have given a dead server another lease; a living one ends it when it is in touch again
-      const listedUntil = Math.max(gone + graceMs, lossAt + graceMs, late + (killed ? graceMs : graceMs / 2));
+      // late words may have given a server another lease; one that lives ends it when it is in touch again
+      const mute = this.model.wasKilled(connection.server, gone - graceMs, at) ||
+        this.model.lostSince(connection.server, at) < at;
+      const listedUntil = Math.max(gone + graceMs, lossAt + graceMs, late + (mute ? graceMs : graceMs / 2));
       if (at > listedUntil) {
         this.#violation(
           3,

@@ -42,8 +42,8 @@ export class Node {
           command: await sabotagedCommand(sabotage),
         });
         this.program = program;
-        program.status.then(({ code }) => {
-          if (this.program !== program) return;
+        program.status.then(({ code, signal }) => {
+          if (signal === "SIGKILL") return;
           const lastWords = program.stderr.join("\n").slice(-MAX_LAST_WORDS);
           record({ kind: "crash", at: now(), server: this.index, code, lastWords });
         });
@@ -56,13 +56,16 @@ export class Node {
   }
 
   kill(): void {
-    const { program } = this;
+    this.signal("SIGKILL");
     this.program = undefined;
-    program?.kill("SIGKILL");
   }
 
-  signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    this.program?.kill(signal);
+  signal(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void {
+    try {
+      this.program?.kill(signal);
+    } catch {
+      // it has ended by itself, which is in the history
+    }
   }
 
   /** What `/readyz` answers. */
