@@ -206,3 +206,11 @@ class LimitedProgram implements AsyncDisposable {
     await this.#child.status;
   }
 }
+
+Deno.test("ws-server: a signal that comes while it starts ends it too", async () => {
+  await using cluster = await Cluster.start({ nodes: 1, leaseS: 10 }); // joining takes a second
+  const program = new Program("ws-server", ["--host", "127.0.0.1", "--port", "0", ...cluster.flags]);
+  await using _ending = program;
+  await program.line(/holds a lease/);
+  assert.equal(await program.stop("SIGTERM"), 0);
+});
