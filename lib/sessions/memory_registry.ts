@@ -1,3 +1,4 @@
+import { closeFramesWritten } from "./close_frame.ts";
 import type { Candidate, RegistryState, SessionEntry, SessionRegistry } from "./registry.ts";
 
 /** How many entries make one page of a listing. */
@@ -30,8 +31,7 @@ export class MemoryRegistry implements SessionRegistry {
       return;
     }
     older.candidate.revoke({ kind: "replaced", bySessionId: candidate.sessionId, byNode: this.node });
-    // The platform writes a close frame in the turn of the event loop after `close()`: wait for that turn.
-    setImmediate(() => {
+    closeFramesWritten().then(() => {
       if (this.#holdings.get(candidate.clientId) === holding) establish(holding);
     });
   }

@@ -1,7 +1,8 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { messageOf, ProgramError } from "../service/errors.ts";
 import { type Clock, monotonicClock } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
+import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
 import {
   type ClaimReply,
   type NodeMessage,
@@ -73,6 +74,8 @@ export class RedisRegistry implements SessionRegistry {
   readonly #marginMs: number;
   readonly #renewEveryMs: number;
   readonly #holdings = new Map<string, Holding>();
+  /** Sessions that are to be revoked, in order; the first few are being so. */
+  readonly #revocations: { holding: Holding; reason: RevokeReason }[] = [];
   /** Sessions that have ended while Redis could not be told, by session_id. */
   readonly #unreleased = new Map<string, { clientId: string; mode: ReleaseMode }>();
 
@@ -81,10 +84,10 @@ export class RedisRegistry implements SessionRegistry {
   #leaseEnd = { monotonicMs: -Infinity, wallMs: -Infinity };
   /** In which all our sessions are announced; see lua/renew.lua. */
   #generation = "";
-  /** Seen alive in it. */
+  /** Those that may have sessions in it. */
   #knownNodes: string[] = [];
-  /** What we were before the last lease was lost. */
-  #formerNode = "";
+  /** What we were before the last lease was lost, and from when on its sessions have surely ended. */
+  #former = { node: "", endedAtMs: -Infinity };
   /** When every node that is in touch with Redis has seen our lease: no session before that. */
   #seenAtMs = -Infinity;
   /** Redis's clock less ours, ms. */
@@ -279,13 +282,32 @@ export class RedisRegistry implements SessionRegistry {
     holding.candidate.establish();
   }
 
-  /** Ends a session and confirms that to whoever waits for it. */
+  /** Ends a session, and when its close frame is written confirms that to whoever waits for it. */
   #revoke(holding: Holding, reason: RevokeReason): void {
-    const { clientId, sessionId } = holding.candidate;
-    this.#forget(holding);
-    holding.candidate.revoke(reason);
-    // The platform writes a close frame in the turn of the event loop after `close()`: confirm when it has passed.
-    nextTurn().then(() => this.#confirm(clientId, sessionId, modeOf(holding)));
+    this.#revocations.push({ holding, reason });
+    if (this.#revocations.length === 1) this.#revokeSome();
+  }
+
+  /** Works off what is to be revoked, a few at a time: see `MAX_CLOSES`. */
+  async #revokeSome(): Promise<void> {
+    let closes = 0;
+    while (this.#revocations.length > 0) {
+      const batch = this.#revocations.slice(0, MAX_CLOSES - closes);
+      const some = batch.filter(({ holding }) => this.#holds(holding));
+      for (const { holding, reason } of some) {
+        this.#forget(holding);
+        holding.candidate.revoke(reason);
+      }
+      await closeFramesWritten();
+      for (const { holding } of some) {
+        this.#confirm(holding.candidate.clientId, holding.candidate.sessionId, modeOf(holding));
+      }
+      this.#revocations.splice(0, batch.length);
+      closes += batch.length;
+      if (closes < MAX_CLOSES) continue;
+      await delay(1); // lets the platform look anew
+      closes = 0;
+    }
   }
 
   /** Tells Redis that a session has ended; what cannot be told now is told after the reconnection. */
@@ -342,7 +364,7 @@ export class RedisRegistry implements SessionRegistry {
       count: holdings.length,
     });
     const former = this.#node;
-    this.#formerNode = former;
+    this.#former = { node: former, endedAtMs: this.#clock.nowMs() + this.#marginMs };
     this.#node = newNode();
     this.#subscribed = false;
     this.#leaseEnd = { monotonicMs: -Infinity, wallMs: -Infinity };
@@ -380,6 +402,9 @@ export class RedisRegistry implements SessionRegistry {
   async #onTick(): Promise<void> {
     this.#ticking = true;
     const startedAtMs = this.#clock.nowMs();
+    // First of all: after a standstill of the process this is the earliest of all timers, and those of the platform
+    // that would send PING to sessions that have ended are still to come.
+    this.#holdsLease();
     try {
       if (this.#store.connected) await this.#renew();
       this.#holdsLease();
@@ -413,13 +438,14 @@ export class RedisRegistry implements SessionRegistry {
     }
     const joining = this.#leaseEnd.monotonicMs === -Infinity;
     const sentAt = { monotonicMs: this.#clock.nowMs(), wallMs: Date.now() };
+    const formerNode = sentAt.monotonicMs < this.#former.endedAtMs ? "" : this.#former.node;
     const reply = await this.#store.renew({
       node,
       leaseMs: this.#leaseMs,
       knownGeneration: this.#generation,
       mode: joining ? "join" : "renew",
       graceMs: this.#renewEveryMs * 2,
-      formerNode: this.#formerNode,
+      formerNode,
       knownNodes: this.#knownNodes,
     });
     this.#lastAnswerAtMs = this.#clock.nowMs();
@@ -435,6 +461,7 @@ export class RedisRegistry implements SessionRegistry {
       log.info("node {node} holds a lease of {lease} ms", { node, lease: this.#leaseMs });
     }
     this.#unreachable = false;
+    if (formerNode !== "" && reply.generation === this.#generation) this.#former.node = "";
     this.#afterRenewal(reply);
   }
 
@@ -447,11 +474,8 @@ export class RedisRegistry implements SessionRegistry {
 
   // ---- keeping Redis true -----------------------------------------------------------------------------------------
 
-  #afterRenewal({ generation, settled, liveNodes, deadNodes }: RenewReply & { lapsed: false }): void {
-    if (generation === this.#generation) {
-      this.#knownNodes = liveNodes;
-      this.#formerNode = "";
-    }
+  #afterRenewal({ generation, settled, nodes, deadNodes }: RenewReply & { lapsed: false }): void {
+    if (generation === this.#generation) this.#knownNodes = nodes;
     if (generation !== this.#generation || this.#missedMessages) this.#announce(generation);
     else this.#reconcileSome();
     if (settled && (deadNodes.length > 0 || this.#sweepAll)) this.#sweep();

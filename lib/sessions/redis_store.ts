@@ -39,7 +39,8 @@ export type RenewReply =
     /** Whether a client without a line is known to be free. */
     settled: boolean;
     redisNowMs: number;
-    liveNodes: string[];
+    /** Those that may have sessions: they have a lease, or are still to announce what they have. */
+    nodes: string[];
     deadNodes: string[];
   };
 
@@ -245,11 +246,11 @@ export class RedisStore {
     graceMs: number;
     /** A node that this process was; `""` for none. */
     formerNode: string;
-    /** The nodes seen alive in `knownGeneration`. */
+    /** The nodes that may have sessions, by the last renewal in `knownGeneration`. */
     knownNodes: string[];
   }): Promise<RenewReply> {
     const { node, leaseMs, knownGeneration, mode, graceMs, formerNode, knownNodes } = lease;
-    const [status, generation, now, settled, liveNodes, deadNodes] = await this.#run((client) =>
+    const [status, generation, now, settled, nodes, deadNodes] = await this.#run((client) =>
       client.renew(
         [this.#nodesKey, this.#generationKey],
         [node, String(leaseMs), knownGeneration, mode, String(graceMs), formerNode, ...knownNodes],
@@ -261,7 +262,7 @@ export class RedisStore {
       generation,
       settled: settled === "settled",
       redisNowMs: Number(now),
-      liveNodes,
+      nodes,
       deadNodes,
     };
   }

@@ -3,6 +3,7 @@ import { listenError, messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
 import { ClientIdError, parseClientId } from "./client_id.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
+import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
 import { JSON_LISTING, listingStream, TEXT_LISTING } from "./listing.ts";
 import { RegistryUnreachableError, type SessionRegistry } from "./registry.ts";
 import { CLOSE_TIMEOUT_MS, IDLE_TIMEOUT_S, Session, type SessionHost } from "./session.ts";
@@ -13,7 +14,7 @@ const log = getLogger(["solo", "server"]);
 const RETRY_AFTER_S = "1";
 
 /** A drain closes this many sessions, waits a moment, and goes on: not everyone should reconnect at once. */
-const DRAIN_BATCH = 100;
+const DRAIN_BATCH = MAX_CLOSES;
 const DRAIN_PAUSE_MS = 10;
 
 /** The wait before listening again after the platform has stopped to accept, as it does at the descriptor limit. */
@@ -149,7 +150,7 @@ export class SessionServer implements SessionHost {
 
   onEnd(session: Session, code: number): void {
     if (session.established) this.#established--;
-    this.#registry.release(session);
+    closeFramesWritten().then(() => this.#registry.release(session));
     this.#observer.onClosed(code);
   }
 

@@ -88,6 +88,18 @@ Deno.test("ws-server stopped for longer than the lease: it ends its sessions wit
   await successor[Symbol.asyncDispose]();
 });
 
+Deno.test("ws-server stopped for longer than the lease: not even a PING that is due comes before the 1013", async () => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  const stopped = cluster.servers[1]!;
+  using silent = await RawWebSocket.connect(stopped.port, "silent");
+  await silent.text();
+  await pause(1000);
+  stopped.program.kill("SIGSTOP");
+  await pause(5000); // a PING was due meanwhile
+  stopped.program.kill("SIGCONT");
+  assert.equal((await silent.close()).code, TRY_AGAIN);
+});
+
 Deno.test("Redis killed and back within the lease, its data lost: no client loses its connection", async () => {
   await using cluster = await Cluster.start({ leaseS: LEASE_S });
   const clients = await Promise.all(

@@ -77,6 +77,21 @@ Deno.test("RedisRegistry: after a loss of data an unknown client waits for a nod
   assert.deepEqual(stranger.events, ["established"]);
 });
 
+Deno.test("RedisRegistry: after two losses of data a node that has not spoken up in between is still waited for", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await established(a, "kim");
+  await new RedisRegistryGhost(redis).leave("hidden", 60_000);
+  await pause(LEASE_MS / 5); // until it has been seen
+  await redis.command("FLUSHALL");
+  await until(async () => (await listed(a)).length === 1, "kim is announced again");
+  await pause(LEASE_MS / 5);
+  await redis.command("FLUSHALL");
+  const flushedAtMs = performance.now();
+  await established(a, "stranger");
+  assert.ok(performance.now() - flushedAtMs > LEASE_MS * 0.9, "it had to wait");
+});
+
 Deno.test("RedisRegistry: after a loss of data nobody waits longer than until all nodes have spoken up", async () => {
   await using redis = await Redis.start();
   const leaseMs = 20_000;
@@ -170,6 +185,24 @@ for (
     assert.equal(a.node, former, "the new node was named when the lease was lost");
   });
 }
+
+Deno.test("RedisRegistry: sessions that ended with the lease make way at once when Redis is back, however late a renewal took effect", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis);
+  await using b = await start(redis);
+  const kim = await established(a, "kim");
+  redis.freeze(); // it goes on reading what it has been sent when it thaws
+  await kim.reaches("revoked");
+  await until(() => b.state === "unleased", "the other one has lost its lease too");
+  redis.thaw();
+  const thawedAtMs = performance.now();
+  await until(() => b.state === "ready", "a lease");
+  await established(b, "kim");
+  assert.ok(
+    performance.now() - thawedAtMs < LEASE_MS * 0.8,
+    "the claim need not wait for the end of a late lease",
+  );
+});
 
 Deno.test("RedisRegistry: a claim made while Redis is away for a moment is answered when it is back", async () => {
   await using redis = await Redis.start();

@@ -45,6 +45,8 @@ export interface ProgramOptions {
   env?: Record<string, string>;
   /** What standard input holds; it is closed after it. */
   stdin?: string | Uint8Array;
+  /** Run in the place of the program's own command. */
+  command?: string[];
 }
 
 export interface Output {
@@ -59,7 +61,7 @@ export async function runProgram(
   args: string[],
   options: ProgramOptions = {},
 ): Promise<Output> {
-  const child = spawn(name, args, options.env, options.stdin === undefined ? "null" : "piped");
+  const child = spawn(name, args, options, options.stdin === undefined ? "null" : "piped");
   const output = child.output();
   if (options.stdin !== undefined) {
     const writer = child.stdin.getWriter();
@@ -87,7 +89,7 @@ export class Program implements AsyncDisposable {
   #onLine: (() => void) | undefined;
 
   constructor(readonly name: ProgramName, args: string[], options: ProgramOptions = {}) {
-    this.#child = spawn(name, args, options.env, "null");
+    this.#child = spawn(name, args, options, "null");
     this.pid = this.#child.pid;
     this.status = this.#child.status;
     this.#drained = Promise.all([
@@ -167,8 +169,13 @@ export async function startServer(
   }
 }
 
-function spawn(name: ProgramName, args: string[], env: Record<string, string> = {}, stdin: "null" | "piped") {
-  const [command, ...rest] = commandOf(name);
+function spawn(
+  name: ProgramName,
+  args: string[],
+  { env, command: other }: ProgramOptions,
+  stdin: "null" | "piped",
+) {
+  const [command, ...rest] = other ?? commandOf(name);
   return new Deno.Command(command!, {
     args: [...rest, ...args],
     clearEnv: true,

@@ -59,6 +59,14 @@ export class Redis implements AsyncDisposable {
     await child.status;
   }
 
+  /** Ends in order: what it held is in its snapshot. */
+  async shutdown(): Promise<void> {
+    const child = this.#child!;
+    this.#child = undefined;
+    await this.command("SHUTDOWN", "SAVE");
+    await child.status;
+  }
+
   /** SIGSTOP: it accepts connections and does not answer. */
   freeze(): void {
     this.#child?.kill("SIGSTOP");
@@ -87,8 +95,18 @@ export class Redis implements AsyncDisposable {
   }
 }
 
-/** A port that was free a moment ago. */
+/**
+ * A port that was free a moment ago, and that the system gives to no one by itself: a server that is killed finds it
+ * free again, however many connections are made meanwhile.
+ */
 export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000); // below Linux's range of ephemeral ports
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }

@@ -13,10 +13,12 @@
 -- ARGV[4] "join" for a node's first lease, else "renew"
 -- ARGV[5] grace, ms: how long nodes of an earlier generation have to speak up when only new ones are seen
 -- ARGV[6] a node that this process was, and whose sessions have all ended, or ""
--- ARGV[7] … the nodes that were alive in the generation ARGV[3], as far as this one has seen
+-- ARGV[7] … the nodes that may have sessions, as the last renewal in the generation ARGV[3] has said
 --
 -- Returns { "lapsed" } when the others may treat the node as gone, else
---   { "held", generation, now ms, "settled" or "settling", { nodes with a lease }, { nodes whose lease is over } }
+--   { "held", generation, now ms, "settled" or "settling", { nodes that may have sessions }, { nodes whose lease is over } }
+-- A node may have sessions while it has a lease, or is still awaited: whoever remembers it passes it on when the data is
+-- lost once more before it was heard of.
 
 local function text(number) return string.format("%.0f", number) end
 
@@ -44,6 +46,7 @@ if known ~= "" and known ~= id then
   for i = 7, #ARGV do redis.call("HSETNX", KEYS[2], "node:" .. ARGV[i], "awaited") end
 end
 
+local awaited = {}
 if now < settles_at then
   local progress = false
   local function announced(name)
@@ -53,9 +56,11 @@ if now < settles_at then
   end
   if known == id then announced(node) end
   if ARGV[6] ~= "" then announced(ARGV[6]) end
-  local awaited = false
-  for _, value in ipairs(redis.call("HVALS", KEYS[2])) do awaited = awaited or value == "awaited" end
-  if progress and not awaited then settle_at(now) end
+  local fields = redis.call("HGETALL", KEYS[2])
+  for i = 1, #fields, 2 do
+    if fields[i + 1] == "awaited" then awaited[#awaited + 1] = string.sub(fields[i], 6) end
+  end
+  if progress and #awaited == 0 then settle_at(now) end
 end
 
 if ARGV[4] == "renew" and known == id then
@@ -63,11 +68,15 @@ if ARGV[4] == "renew" and known == id then
   if not lease_end or tonumber(lease_end) <= now then return { "lapsed" } end
 end
 redis.call("ZADD", KEYS[1], text(now + lease), node)
+-- A renewal that was late may have given it a lease that no one needs: its clients should not have to wait for the end.
+if ARGV[6] ~= "" then redis.call("ZADD", KEYS[1], "XX", text(now), ARGV[6]) end
+local nodes = redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. text(now), "+inf")
+for _, name in ipairs(awaited) do nodes[#nodes + 1] = name end
 return {
   "held",
   id,
   text(now),
   now >= settles_at and "settled" or "settling",
-  redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. text(now), "+inf"),
+  nodes,
   redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(now)),
 }

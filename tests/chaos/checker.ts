@@ -1,0 +1,360 @@
+/**
+ * Judges a history by the five promises. Pure: the same history gives the same verdict.
+ *
+ * Wherever a stamp is uncertain, the promise gets the benefit of the doubt; what is reported has happened.
+ */
+
+import type { Event } from "./history.ts";
+import { type Connection, goneAt, Model } from "./model.ts";
+
+export interface Violation {
+  /** 1 to 5 as the design has them; 0: the cluster did not come back, or a process died by itself. */
+  promise: 0 | 1 | 2 | 3 | 4 | 5;
+  at: number;
+  text: string;
+  /** How long there were two sessions of one client. */
+  overlapMs?: number;
+}
+
+export interface Verdict {
+  violations: Violation[];
+  /** Times in which two sessions seemed to overlap for less than the stamps can tell, and the longest of them. */
+  withinResolution: { count: number; maxMs: number };
+  /** PINGs and PONGs that a server's platform sent after the end of its lease, before the server itself ran again. */
+  lateHeartbeats: number;
+}
+
+export interface CheckerOptions {
+  leaseMs: number;
+}
+
+/** Two stamps of one process that are closer than this say nothing about an order; a longer lag is in the history. */
+export const RESOLUTION_MS = 6;
+
+/** How often a lease is renewed, as a part of it; so much less than a lease may be left when contact is lost. */
+const RENEWAL = 1 / 20;
+
+/** What a busy machine may add to a deadline that a server keeps. */
+const SLACK_MS = 300;
+
+/** How long after its socket's end a session may be listed while all is quiet. */
+const AT_ONCE_MS = 500;
+
+/** How long a peer has to answer a close frame. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** After this nobody comes by himself in a quiet time. */
+const CALM_MS = 150;
+
+/** Descriptors that come and go by themselves. */
+const SPARE_DESCRIPTORS = 3;
+
+const REPLACED = 4409;
+const TRY_AGAIN = 1013;
+const OPCODE_CLOSE = 8;
+
+export function check(events: readonly Event[], options: CheckerOptions): Verdict {
+  const checker = new Checker(new Model(events), options.leaseMs);
+  checker.run();
+  const { violations, withinResolution, lateHeartbeats } = checker;
+  violations.sort((a, b) => a.at - b.at);
+  return { violations, withinResolution, lateHeartbeats };
+}
+
+class Checker {
+  readonly violations: Violation[] = [];
+  readonly withinResolution = { count: 0, maxMs: 0 };
+  lateHeartbeats = 0;
+  readonly #byClient: Map<string, Connection[]>;
+  readonly #bySession = new Map<string, Connection>();
+
+  constructor(readonly model: Model, readonly leaseMs: number) {
+    const connections = [...model.connections.values()];
+    this.#byClient = Map.groupBy(connections, ({ client }) => client);
+    for (const connection of connections) {
+      if (connection.session) this.#bySession.set(connection.session, connection);
+    }
+  }
+
+  run(): void {
+    for (const connections of this.#byClient.values()) {
+      this.#exclusive(connections);
+      this.#newestWins(connections);
+    }
+    for (const quiet of this.model.of("quiet")) this.#survivors(quiet);
+    for (const list of this.model.of("list")) this.#ghosts(list);
+    for (const connection of this.model.connections.values()) {
+      this.#zombies(connection);
+      this.#cut(connection);
+    }
+    this.#costNobody();
+    this.#leaks();
+    this.#alive();
+  }
+
+  // ---- 1: at most one ---------------------------------------------------------------------------------------------
+
+  #exclusive(connections: Connection[]): void {
+    const sessions = connections.filter(({ session }) => session !== undefined)
+      .sort((a, b) => a.establishedAt - b.establishedAt);
+    for (const [i, newer] of sessions.entries()) {
+      for (const older of sessions.slice(0, i)) {
+        const gone = Math.min(...[older, newer].map((one) => this.model.earliest(one.crowd, goneAt(one))));
+        const overlapMs = gone - newer.establishedAt;
+        if (overlapMs > RESOLUTION_MS) this.#overlap(older, newer, overlapMs);
+        else if (overlapMs > 0) {
+          this.withinResolution.count++;
+          this.withinResolution.maxMs = Math.max(this.withinResolution.maxMs, overlapMs);
+        }
+      }
+    }
+  }
+
+  #overlap(older: Connection, newer: Connection, overlapMs: number): void {
+    const at = newer.establishedAt;
+    const stopped = this.model.isStopped(older.server, at);
+    const freeFrom = this.model.lostSince(older.server, at) + this.leaseMs * (1 - RENEWAL) - RESOLUTION_MS;
+    if (stopped && at >= freeFrom) return; // it stands still, and its lease has run out
+    const early = stopped ? `, ${ms(freeFrom - at)} before the lease of its stopped process was over` : "";
+    this.#violation(1, at, `${name(newer)} is established while ${name(older)} is${early}`, overlapMs);
+  }
+
+  // ---- 2: the newest survives -------------------------------------------------------------------------------------
+
+  /** Nobody is replaced but by one that may have come later. */
+  #newestWins(connections: Connection[]): void {
+    for (const replaced of connections) {
+      if (replaced.closeCode !== REPLACED) continue;
+      const newer = connections.some((other) =>
+        other !== replaced && other.connectAt < replaced.closeAt &&
+        other.establishedAt >= replaced.connectAt &&
+        (other.status === 101 || !reads(other) || other.leaveAt < other.answerAt)
+      );
+      if (!newer) {
+        this.#violation(2, replaced.closeAt, `${name(replaced)} is replaced, and nobody came after it`);
+      }
+    }
+  }
+
+  #survivors(quiet: { at: number; until: number }): void {
+    const lists = this.model.of("list").filter(({ at, until }) => at >= quiet.at && until <= quiet.until);
+    const last = [...Map.groupBy(lists, ({ server }) => server).values()].map((of) => of.at(-1)!);
+    const reference = last[0];
+    for (const { sessions, server, until } of last) {
+      const same = sessions && reference?.sessions && sameSessions(sessions, reference.sessions);
+      if (!same) {
+        this.#violation(
+          3,
+          until,
+          `in a quiet time server ${server} lists other sessions than ${reference?.server}`,
+        );
+      }
+    }
+    const listed = new Map(reference?.sessions?.map(({ client, session }) => [client, session]));
+    for (const [client, connections] of this.#byClient) {
+      const present = connections.filter((connection) =>
+        connection.status === 101 && connection.answerAt < quiet.until && reads(connection) &&
+        goneAt(connection) > quiet.at && connection.leaveAt > quiet.until
+      );
+      const open = present.filter((connection) => goneAt(connection) > quiet.until);
+      const established = open.filter(({ establishedAt }) => establishedAt < quiet.until);
+      for (const waiting of open) {
+        if (waiting.establishedAt > quiet.until) {
+          this.#violation(2, quiet.until, `${name(waiting)} still waits after a quiet time`);
+        }
+      }
+      if (established.length > 1) {
+        this.#violation(2, quiet.until, `${established.map(name).join(" and ")} have survived`);
+      }
+      // all that is older may have made way for one that has left since
+      const fresh = present.filter(({ connectAt }) => connectAt > quiet.at + CALM_MS);
+      if (open.length === 0 && fresh.some(({ closeCode }) => closeCode === REPLACED)) {
+        this.#violation(2, quiet.until, `nobody has survived of ${fresh.map(name).join(", ")}`);
+      }
+      const [survivor] = established;
+      if (survivor && listed.get(client) !== survivor.session) {
+        this.#violation(
+          3,
+          quiet.until,
+          `${name(survivor)} is not listed after a quiet time, but ${listed.get(client)}`,
+        );
+      }
+    }
+  }
+
+  // ---- 3: no ghosts -----------------------------------------------------------------------------------------------
+
+  #ghosts({ at, until, server, sessions = [] }: Extract<Event, { kind: "list" }>): void {
+    if (new Set(sessions.map(({ client }) => client)).size < sessions.length) {
+      this.#violation(3, at, `server ${server} lists a client twice`);
+    }
+    const graceMs = this.leaseMs + SLACK_MS;
+    const quiet = this.model.of("quiet").find((quiet) => quiet.at <= at && at <= quiet.until);
+    // data from an old snapshot may bring back what had gone
+    const lossAt =
+      this.model.faults.findLast((fault) => fault.at <= at && fault.fault.startsWith("redis-r"))?.until ??
+        -Infinity;
+    for (const { client, session } of sessions) {
+      const connection = this.#bySession.get(session);
+      if (!connection) {
+        const unread = this.#byClient.get(client)?.some((other) =>
+          other.session === undefined && other.connectAt <= until &&
+          Math.min(other.endAt, other.leaveAt) >= at - graceMs
+        );
+        if (!unread && lossAt + graceMs < at) {
+          this.#violation(3, at, `server ${server} lists ${client} ${session}, which nobody has had`);
+        }
+        continue;
+      }
+      const gone = goneAt(connection);
+      const late = this.model.lastLateArrival(connection.server, gone, at);
+      // late words may have given a server another lease; one that lives ends it when it is in touch again
+      const mute = this.model.wasKilled(connection.server, gone - graceMs, at) ||
+        this.model.lostSince(connection.server, at) < at;
+      const listedUntil = Math.max(gone + graceMs, lossAt + graceMs, late + (mute ? graceMs : graceMs / 2));
+      if (at > listedUntil) {
+        this.#violation(
+          3,
+          at,
+          `server ${server} lists ${name(connection)}, ${ms(at - gone)} after it has gone`,
+        );
+      } else if (quiet && gone > quiet.at && at > gone + AT_ONCE_MS) {
+        this.#violation(
+          3,
+          at,
+          `server ${server} lists ${name(connection)} in a quiet time, ${ms(at - gone)} after it has gone`,
+        );
+      }
+      const span = this.model.separations(connection.server).find((span) => span.at < at && at < span.until);
+      if (
+        span && connection.connectAt < span.at && at > span.at + graceMs && lossAt < span.at &&
+        this.model.lastLateArrival(connection.server, span.at, at) === span.at
+      ) {
+        this.#violation(
+          3,
+          at,
+          `server ${server} lists ${name(connection)}, ${
+            ms(at - span.at)
+          } after its server was last in touch`,
+        );
+      }
+    }
+  }
+
+  // ---- 4: no zombies ----------------------------------------------------------------------------------------------
+
+  #zombies(connection: Connection): void {
+    for (const span of this.model.separations(connection.server)) {
+      const leaseEnd = span.at + this.leaseMs;
+      if (span.until < leaseEnd || connection.connectAt > span.at || goneAt(connection) < leaseEnd) continue;
+      for (const { at, opcode, code } of connection.frames) {
+        if (
+          this.model.earliest(connection.crowd, at) < leaseEnd + RESOLUTION_MS || at > span.until + SLACK_MS
+        ) continue;
+        if (opcode === OPCODE_CLOSE && code === TRY_AGAIN) break;
+        if (opcode > OPCODE_CLOSE) {
+          this.lateHeartbeats++; // says nothing of the session, and was due before anything of ours
+          continue;
+        }
+        const what = opcode === OPCODE_CLOSE ? `close ${code}` : `a frame of opcode ${opcode}`;
+        this.#violation(
+          4,
+          at,
+          `${name(connection)} is sent ${what}, ${ms(at - leaseEnd)} after its server's lease`,
+        );
+      }
+      // one that stood still has a moment when it runs again
+      const stop = this.model.stopsOf(connection.server).find((stop) =>
+        stop.at <= leaseEnd && leaseEnd <= stop.until
+      );
+      const deadline = (stop?.until ?? leaseEnd) + SLACK_MS;
+      const gone = this.model.earliest(connection.crowd, goneAt(connection));
+      if (
+        connection.status === 101 && reads(connection) && gone > deadline && span.until + SLACK_MS > deadline
+      ) {
+        this.#violation(
+          4,
+          deadline,
+          `${name(connection)} outlives its server's lease by ${ms(gone - (stop?.until ?? leaseEnd))}`,
+        );
+      }
+    }
+  }
+
+  /** A short fault with no other near it does not end a session. */
+  #costNobody(): void {
+    for (const fault of this.model.faults) {
+      if (fault.fault === "kill" || fault.fault === "clients-stop") continue;
+      if (fault.until - fault.at > this.leaseMs * 0.7) continue;
+      const near = (other: { at: number; until: number }) =>
+        other !== fault && other.at < fault.until + this.leaseMs && other.until > fault.at - this.leaseMs;
+      if (this.model.faults.some(near)) continue;
+      for (const connection of this.model.connections.values()) {
+        if (connection.establishedAt > fault.at || connection.habit !== "good") continue;
+        const gone = Math.min(connection.closeAt, connection.endAt);
+        if (gone < fault.at || gone > fault.until + this.leaseMs || connection.leaveAt < gone) continue;
+        if (connection.closeCode === REPLACED) continue;
+        this.#violation(
+          4,
+          gone,
+          `${name(connection)} is ended with ${connection.closeCode} by a short ${fault.fault}`,
+        );
+      }
+    }
+  }
+
+  // ---- 5: no leaks ------------------------------------------------------------------------------------------------
+
+  #cut(connection: Connection): void {
+    const { closeAt, endAt, leaveAt, habit, server } = connection;
+    if (habit !== "mute" || closeAt === Infinity) return;
+    const deadline = closeAt + CLOSE_TIMEOUT_MS + SLACK_MS;
+    if (this.model.stopsOf(server).some((stop) => stop.at < deadline && stop.until > closeAt)) return;
+    const over = Math.min(this.model.earliest(connection.crowd, endAt), leaveAt);
+    if (over > deadline) {
+      this.#violation(5, deadline, `${name(connection)} is cut ${ms(endAt - closeAt)} after the close frame`);
+    }
+  }
+
+  #leaks(): void {
+    for (const { at, server, open, expected, lost } of this.model.of("descriptors")) {
+      const left = open - expected - lost;
+      if (left > SPARE_DESCRIPTORS) {
+        this.#violation(5, at, `server ${server} has ${left} descriptors left over`);
+      }
+    }
+  }
+
+  // ---- 0: it lives ------------------------------------------------------------------------------------------------
+
+  #alive(): void {
+    for (const { at, server, status } of this.model.of("unready")) {
+      this.#violation(0, at, `server ${server} is not ready again: /readyz ${status}`);
+    }
+    for (const { at, server, code, lastWords } of this.model.of("crash")) {
+      this.#violation(0, at, `server ${server} ended by itself with ${code}: ${lastWords}`);
+    }
+  }
+
+  #violation(promise: Violation["promise"], at: number, text: string, overlapMs?: number): void {
+    this.violations.push({ promise, at, text, ...(overlapMs !== undefined && { overlapMs }) });
+  }
+}
+
+function reads({ habit }: Connection): boolean {
+  return habit !== "frozen" && habit !== "resets-early";
+}
+
+function sameSessions(a: { client: string; session: string }[], b: typeof a): boolean {
+  const lines = (sessions: typeof a) =>
+    sessions.map(({ client, session }) => `${client} ${session}`).sort().join("\n");
+  return lines(a) === lines(b);
+}
+
+function name({ client, conn, server, habit }: Connection): string {
+  return `${client}/${conn}@${server}(${habit})`;
+}
+
+function ms(value: number): string {
+  return `${Math.round(value)} ms`;
+}

@@ -1,0 +1,93 @@
+/** A way between a server and Redis that can be cut, stalled and slowed down. */
+
+export type WayMode =
+  | { kind: "open" }
+  /** Connections are closed, and new ones at once. */
+  | { kind: "cut" }
+  /** Connections stay open and nothing gets through before the mode changes. */
+  | { kind: "stall" }
+  /** Each chunk takes this much longer. */
+  | { kind: "delay"; ms: number };
+
+export class Proxy implements AsyncDisposable {
+  readonly port: number;
+  readonly #listener: Deno.TcpListener;
+  readonly #targetPort: number;
+  readonly #conns = new Set<Deno.Conn>();
+  readonly #serving: Promise<void>;
+  #mode: WayMode = { kind: "open" };
+  #changed = Promise.withResolvers<void>();
+
+  constructor(targetPort: number) {
+    this.#targetPort = targetPort;
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.port = this.#listener.addr.port;
+    this.#serving = this.#accept();
+  }
+
+  set mode(mode: WayMode) {
+    this.#mode = mode;
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+    if (mode.kind === "cut") this.#closeAll();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    this.mode = { kind: "cut" };
+    await this.#serving;
+  }
+
+  async #accept(): Promise<void> {
+    for await (const conn of this.#listener) this.#serve(conn);
+  }
+
+  async #serve(near: Deno.TcpConn): Promise<void> {
+    this.#conns.add(near);
+    let far: Deno.TcpConn | undefined;
+    try {
+      await this.#passable();
+      far = await Deno.connect({ hostname: "127.0.0.1", port: this.#targetPort });
+      this.#conns.add(far);
+      near.setNoDelay();
+      far.setNoDelay();
+      await Promise.race([this.#carry(near, far), this.#carry(far, near)]);
+    } catch {
+      // one of the two has gone
+    }
+    for (const conn of [near, far]) {
+      if (conn && this.#conns.delete(conn)) close(conn);
+    }
+  }
+
+  async #carry(from: Deno.Conn, to: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(64 * 1024);
+    for (let n; (n = await from.read(buffer)) !== null;) {
+      await this.#passable();
+      for (let sent = 0; sent < n;) sent += await to.write(buffer.subarray(sent, n));
+    }
+  }
+
+  /** Waits as the mode says; throws where there is no way. */
+  async #passable(): Promise<void> {
+    while (this.#mode.kind === "stall") await this.#changed.promise;
+    if (this.#mode.kind === "delay") {
+      const { ms } = this.#mode;
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+    if (this.#mode.kind === "cut") throw new Error("there is no way");
+  }
+
+  #closeAll(): void {
+    for (const conn of this.#conns) close(conn);
+    this.#conns.clear();
+  }
+}
+
+function close(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // closed already
+  }
+}

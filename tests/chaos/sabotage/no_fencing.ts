@@ -1,0 +1,31 @@
+/** A registry whose sessions do not end with the lease. */
+
+import { RedisRegistry as Right, type RedisRegistryOptions } from "../../../lib/sessions/redis_registry.ts";
+import type { Candidate, SessionRegistry } from "../../../lib/sessions/registry.ts";
+
+export const RedisRegistry = {
+  async start(options: RedisRegistryOptions): Promise<SessionRegistry> {
+    const right = await Right.start(options);
+    const unfenced = new WeakMap<Candidate, Candidate>();
+    return {
+      get state() {
+        return right.state;
+      },
+      claim(candidate) {
+        const { clientId, sessionId, connectedAtMs } = candidate;
+        const deaf: Candidate = {
+          clientId,
+          sessionId,
+          connectedAtMs,
+          establish: () => candidate.establish(),
+          revoke: (reason) => reason.kind === "lease-lost" || candidate.revoke(reason),
+        };
+        unfenced.set(candidate, deaf);
+        right.claim(deaf);
+      },
+      release: (candidate) => right.release(unfenced.get(candidate)!),
+      list: () => right.list(),
+      [Symbol.asyncDispose]: () => right[Symbol.asyncDispose](),
+    };
+  },
+};

@@ -1,0 +1,136 @@
+/** The cluster under test: a real Redis, real servers, and between them ways that can be cut. */
+
+import { type Program, startServer } from "../support/program.ts";
+import { freePort, Redis } from "../support/redis.ts";
+import type { Event } from "./history.ts";
+import { Proxy } from "./proxy.ts";
+import { sabotagedCommand } from "./sabotage.ts";
+
+const MAX_LAST_WORDS = 2000;
+
+export interface SubjectOptions {
+  servers: number;
+  leaseMs: number;
+  /** Which part of the product to replace by a broken one. */
+  sabotage?: string;
+  record: (event: Event) => void;
+}
+
+/** One server, over all its lives. */
+export class Node {
+  readonly port: number = freePort();
+  /** Descriptors that it had when it was ready and no client had come. */
+  idleDescriptors = 0;
+  program: Program | undefined;
+
+  constructor(readonly index: number, readonly way: Proxy, readonly options: SubjectOptions) {}
+
+  /** Starts it, again and again until it holds, as a supervisor would. */
+  async start(): Promise<void> {
+    const { leaseMs, sabotage, record } = this.options;
+    const args = [
+      "--port",
+      String(this.port),
+      "--redis",
+      `redis://127.0.0.1:${this.way.port}`,
+      "--lease",
+      String(leaseMs / 1000),
+    ];
+    for (;;) {
+      try {
+        const { program } = await startServer("ws-server", args, {
+          command: await sabotagedCommand(sabotage),
+        });
+        this.program = program;
+        program.status.then(({ code, signal }) => {
+          if (signal === "SIGKILL") return;
+          const lastWords = program.stderr.join("\n").slice(-MAX_LAST_WORDS);
+          record({ kind: "crash", at: now(), server: this.index, code, lastWords });
+        });
+        this.idleDescriptors = await descriptors(program.pid);
+        return;
+      } catch {
+        // Redis is out of reach at the moment: it says so and ends
+      }
+    }
+  }
+
+  kill(): void {
+    this.signal("SIGKILL");
+    this.program = undefined;
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void {
+    try {
+      this.program?.kill(signal);
+    } catch {
+      // it has ended by itself, which is in the history
+    }
+  }
+
+  /** What `/readyz` answers. */
+  async readiness(): Promise<number | undefined> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.port}/readyz`, {
+        signal: AbortSignal.timeout(1000),
+      });
+      await response.body?.cancel();
+      return response.status;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Descriptors open now, and those that the platform has lost, as the server itself says. */
+  async descriptors(): Promise<{ open: number; lost: number }> {
+    const metrics = await (await fetch(`http://127.0.0.1:${this.port}/metrics`)).text();
+    const lost = Number(metrics.match(/^solo_sockets_lost (\d+)$/m)?.[1] ?? 0);
+    return { open: await descriptors(this.program!.pid), lost };
+  }
+}
+
+export class Subject implements AsyncDisposable {
+  readonly nodes: Node[];
+
+  private constructor(readonly redis: Redis, readonly folder: string, readonly options: SubjectOptions) {
+    this.nodes = Array.from(
+      { length: options.servers },
+      (_, i) => new Node(i, new Proxy(redis.port), options),
+    );
+  }
+
+  static async start(options: SubjectOptions): Promise<Subject> {
+    const folder = await Deno.makeTempDir({ prefix: "solo-chaos-" });
+    const redis = await Redis.start({ args: ["--dir", folder] });
+    const subject = new Subject(redis, folder, options);
+    await Promise.all(subject.nodes.map((node) => node.start()));
+    return subject;
+  }
+
+  /** The file that Redis reads at its start. */
+  get snapshot(): string {
+    return `${this.folder}/dump.rdb`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes) {
+      const { program } = node;
+      node.kill();
+      await program?.[Symbol.asyncDispose]();
+      await node.way[Symbol.asyncDispose]();
+    }
+    await this.redis[Symbol.asyncDispose]();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Unix time in ms, with fractions. */
+export function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** How many descriptors a process has open; asked of `ls`, since Deno lets no one read /proc. */
+async function descriptors(pid: number): Promise<number> {
+  const { stdout } = await new Deno.Command("ls", { args: [`/proc/${pid}/fd`] }).output();
+  return new TextDecoder().decode(stdout).trim().split("\n").length;
+}
