@@ -3,7 +3,8 @@
  *
  * With the prefix `solo`: `solo:sessions:0` … `solo:sessions:255`, hashes `client_id -> line` (see lua/line.lua), a
  * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `solo:nodes`, a sorted
- * set `node -> end of lease`; `solo:epoch`; `solo:generation` (see lua/renew.lua); a channel `solo:node:<node>` each.
+ * set `node -> end of lease`; `solo:epoch`; `solo:generation` (see lua/renew.lua); `solo:events`, a stream (see
+ * lua/line.lua); a channel `solo:node:<node>` each.
  */
 
 import { createClient, defineScript, RESP_TYPES } from "@redis/client";
@@ -57,6 +58,9 @@ export type NodeMessage =
   | { kind: "evict"; sessionId: string; bySessionId: string; byNode: string; clientId: string }
   | { kind: "turn"; sessionId: string };
 
+/** The id of an event and its text. */
+export type RawEvent = [id: string, text: string];
+
 /** How a store reaches its Redis, and whom it tells. */
 export interface RedisStoreOptions {
   /** `redis://` or `rediss://`, with user, password and database where needed. */
@@ -94,9 +98,9 @@ function script(lua: string, keys: number) {
 }
 
 const SCRIPTS = {
-  claim: script(lineLua + claimLua, 4),
-  release: script(lineLua + releaseLua, 3),
-  renew: script(lineLua + renewLua, 2),
+  claim: script(lineLua + claimLua, 5),
+  release: script(lineLua + releaseLua, 4),
+  renew: script(lineLua + renewLua, 3),
 };
 
 // deno-lint-ignore explicit-function-return-type -- the type of a client is spelled by its library alone
@@ -123,6 +127,7 @@ export class RedisStore {
   readonly #nodesKey: string;
   readonly #epochKey: string;
   readonly #generationKey: string;
+  readonly #eventsKey: string;
   readonly #channelPrefix: string;
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
@@ -135,6 +140,7 @@ export class RedisStore {
     this.#nodesKey = `${prefix}:nodes`;
     this.#epochKey = `${prefix}:epoch`;
     this.#generationKey = `${prefix}:generation`;
+    this.#eventsKey = `${prefix}:events`;
     this.#channelPrefix = `${prefix}:node:`;
   }
 
@@ -202,7 +208,7 @@ export class RedisStore {
     const { clientId, sessionId, node, connectedAtMs, epoch, established, validUntilMs } = place;
     const [answer, at, newestSessionId, newestNode] = await this.#run((client) =>
       client.claim(
-        [this.#bucketKey(clientId), this.#nodesKey, this.#epochKey, this.#generationKey],
+        [this.#bucketKey(clientId), this.#nodesKey, this.#epochKey, this.#generationKey, this.#eventsKey],
         [
           clientId,
           sessionId,
@@ -222,7 +228,7 @@ export class RedisStore {
   async release(clientId: string, sessionId: string, mode: ReleaseMode): Promise<boolean> {
     const removed = await this.#run((client) =>
       client.release(
-        [this.#bucketKey(clientId), this.#generationKey, this.#nodesKey],
+        [this.#bucketKey(clientId), this.#generationKey, this.#nodesKey, this.#eventsKey],
         [clientId, sessionId, this.#channelPrefix, mode],
       )
     );
@@ -245,7 +251,7 @@ export class RedisStore {
     const { node, leaseMs, knownGeneration, mode, graceMs, formerNode, knownNodes } = lease;
     const [status, generation, now, settled, liveNodes, deadNodes] = await this.#run((client) =>
       client.renew(
-        [this.#nodesKey, this.#generationKey],
+        [this.#nodesKey, this.#generationKey, this.#eventsKey],
         [node, String(leaseMs), knownGeneration, mode, String(graceMs), formerNode, ...knownNodes],
       )
     ) as [string, string, string, string, string[], string[]];
@@ -297,6 +303,17 @@ export class RedisStore {
     }
   }
 
+  /** At most `count` events from the id `from` to the id `to`, both included. */
+  async eventRange(from: string, to: string, count: number): Promise<RawEvent[]> {
+    return await this.#run((client) => eventRange(client, this.#eventsKey, from, to, count));
+  }
+
+  /** A connection for waiting for events, not yet connected. */
+  openEventReader(): EventReader {
+    const { url, commandTimeoutMs } = this.#options;
+    return new EventReader(url, this.#eventsKey, commandTimeoutMs);
+  }
+
   #bucket(key: string): Promise<string[]> {
     // a flat array: an object would put clients named like numbers first
     return this.#run((client) =>
@@ -329,6 +346,84 @@ export class RedisStore {
       throw new RegistryUnreachableError(messageOf(error), { cause: error });
     }
   }
+}
+
+/** How long a reader waits for an event before it asks again: so it notices a connection that is open and dead. */
+const READ_WAIT_MS = 1000;
+
+/** A connection of its own, since waiting for events blocks it. Any method rejects when it fails or is closed. */
+export class EventReader {
+  readonly #client: Client;
+  #connecting: Promise<void> | undefined;
+
+  constructor(url: string, readonly key: string, readonly timeoutMs: number) {
+    this.#client = connect(url, () => {}); // whoever waits for an answer hears of it
+  }
+
+  async connect(): Promise<void> {
+    this.#connecting = this.#client.connect().then(() => {});
+    await withDeadline(this.#connecting, this.timeoutMs, "Redis did not answer");
+  }
+
+  async close(): Promise<void> {
+    if (this.#client.isOpen) this.#client.destroy();
+    await this.#connecting?.catch(() => {});
+  }
+
+  /** The id of the newest event. */
+  async lastId(): Promise<string> {
+    const [newest] = await this.#ask<[id: string, fields: string[]][]>([
+      "XREVRANGE",
+      this.key,
+      "+",
+      "-",
+      "COUNT",
+      "1",
+    ]);
+    return newest?.[0] ?? "0-0";
+  }
+
+  /** Whether the history still has an event. */
+  async has(id: string): Promise<boolean> {
+    const command = eventRange(this.#client, this.key, id, id, 1);
+    return (await withDeadline(command, this.timeoutMs, "Redis did not answer")).length > 0;
+  }
+
+  /** At most `count` events after the id; none when there are none for a while. */
+  async read(after: string, count: number): Promise<RawEvent[]> {
+    const reply = await this.#ask<[key: string, entries: [string, string[]][]] | null>(
+      ["XREAD", "COUNT", String(count), "BLOCK", String(READ_WAIT_MS), "STREAMS", this.key, after],
+      READ_WAIT_MS,
+    );
+    return (reply?.[1] ?? []).map(rawEvent);
+  }
+
+  async #ask<T>(command: string[], waitMs = 0): Promise<T> {
+    const reply = this.#client.sendCommand<T>(command, { typeMapping: { [RESP_TYPES.MAP]: Array } });
+    return await withDeadline(reply, this.timeoutMs + waitMs, "Redis did not answer");
+  }
+}
+
+async function eventRange(
+  client: Client,
+  key: string,
+  from: string,
+  to: string,
+  count: number,
+): Promise<RawEvent[]> {
+  const entries = await client.sendCommand<[string, string[]][]>([
+    "XRANGE",
+    key,
+    from,
+    to,
+    "COUNT",
+    String(count),
+  ]);
+  return entries.map(rawEvent);
+}
+
+function rawEvent([id, fields]: [id: string, fields: string[]]): RawEvent {
+  return [id, fields[1] ?? ""];
 }
 
 /**
