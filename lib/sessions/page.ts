@@ -59,7 +59,8 @@ export class Page {
       const tag = `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;
       // a weak one: the same for the file and for what it is compressed to
       const headers = { ...HEADERS, "content-type": type, etag: `W/${tag}`, vary: "accept, accept-encoding" };
-      this.#files.set(path, { headers, content, compressed: gzipSync(content, { level: 9 }), tag });
+      const compressed = new Uint8Array(gzipSync(content, { level: 9 }));
+      this.#files.set(path, { headers, content, compressed, tag });
     }
   }
 
@@ -81,7 +82,7 @@ export class Page {
     if (headers.get("if-none-match")?.includes(file.tag)) {
       return new Response(null, { status: 304, headers: file.headers });
     }
-    const compress = /\bgzip\b(?!;\s*q=0(\.0*)?\s*(,|$))/.test(headers.get("accept-encoding") ?? "");
+    const compress = headers.get("accept-encoding")?.includes("gzip");
     return new Response(method === "HEAD" ? null : compress ? file.compressed : file.content, {
       headers: compress ? { ...file.headers, "content-encoding": "gzip" } : file.headers,
     });

@@ -104,7 +104,7 @@ const SCRIPTS = {
 };
 
 // deno-lint-ignore explicit-function-return-type -- the type of a client is spelled by its library alone
-function connect(url: string, onError: (error: Error) => void) {
+function connect(url: string, onError: (error: Error) => void, { mends }: { mends: boolean }) {
   return createClient({
     url,
     RESP: 3, // messages and replies share one connection, in order: one that lost messages has failed altogether
@@ -113,7 +113,7 @@ function connect(url: string, onError: (error: Error) => void) {
     scripts: SCRIPTS,
     socket: {
       connectTimeout: 2000,
-      reconnectStrategy: (attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS),
+      reconnectStrategy: mends && ((attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS)),
     },
   }).on("error", onError);
 }
@@ -164,7 +164,7 @@ export class RedisStore {
       if (client !== this.#client) return;
       this.#lastError = error;
       this.#options.onLost(error);
-    });
+    }, { mends: true });
     client.on("ready", () => {
       if (client === this.#client) this.#options.onConnected();
     });
@@ -351,13 +351,16 @@ export class RedisStore {
 /** How long a reader waits for an event before it asks again: so it notices a connection that is open and dead. */
 const READ_WAIT_MS = 1000;
 
-/** A connection of its own, since waiting for events blocks it. Any method rejects when it fails or is closed. */
+/**
+ * A connection of its own, since waiting for events blocks it. Any method rejects when it has failed or is closed; it
+ * does not mend itself, so that whoever reads knows to look whether something was missed.
+ */
 export class EventReader {
   readonly #client: Client;
   #connecting: Promise<void> | undefined;
 
   constructor(url: string, readonly key: string, readonly timeoutMs: number) {
-    this.#client = connect(url, () => {}); // whoever waits for an answer hears of it
+    this.#client = connect(url, () => {}, { mends: false }); // whoever waits for an answer hears of it
   }
 
   async connect(): Promise<void> {

@@ -38,11 +38,9 @@ export class Nodes {
       if (this.#list.children[i] !== line.item) {
         this.#list.insertBefore(line.item, this.#list.children[i] ?? null);
       }
-      const count = number(nodes.get(name) ?? 0);
-      setText(line.count, count);
+      setText(line.count, number(nodes.get(name) ?? 0));
       line.bar.style.transform = `scaleX(${(nodes.get(name) ?? 0) / most})`;
       line.button.ariaPressed = String(name === chosen);
-      line.button.ariaLabel = text("onlyNode", { node: name, count });
     });
   }
 
@@ -53,7 +51,14 @@ export class Nodes {
   #add(name) {
     const count = element("span", { class: "count" });
     const bar = element("span", { class: "bar" });
-    const button = element("button", { type: "button" }, element("code", {}, name), count, bar);
+    const button = element(
+      "button",
+      { type: "button", title: text("onlyNode") },
+      element("code", {}, name),
+      " ",
+      count,
+      bar,
+    );
     button.addEventListener("click", () => this.#onToggle(this.#sessions.node === name ? "" : name));
     const line = { item: element("li", {}, button), button, count, bar };
     this.#lines.set(name, line);

@@ -32,8 +32,8 @@ function newCard(clientId) {
   const titleId = `client-${++cards}`;
   const state = element("span", { class: "state" });
   const session = element("code");
-  const code = element("span", { class: "code" });
-  const meaning = element("span", { class: "meaning" });
+  const code = element("code");
+  const meaning = element("p", { class: "meaning" });
   const toggle = element("button", { type: "button", "aria-describedby": titleId });
   const remove = element("button", { type: "button", "aria-describedby": titleId }, text("remove"));
   const link = element(
@@ -53,9 +53,12 @@ function newCard(clientId) {
     element(
       "dl",
       {},
-      element("div", {}, element("dt", {}, text("sessionId")), element("dd", {}, session)),
-      element("div", {}, element("dt", {}, text("lastClose")), element("dd", {}, code, " ", meaning)),
+      element("dt", {}, text("sessionId")),
+      element("dd", {}, session),
+      element("dt", {}, text("lastClose")),
+      element("dd", {}, code),
     ),
+    meaning,
     element("p", { class: "actions" }, toggle, remove, link),
   );
 
@@ -63,7 +66,8 @@ function newCard(clientId) {
     card.dataset.state = client.state;
     setText(state, text(`state.${client.state}`));
     setText(session, client.sessionId || "–");
-    setText(toggle, text(isOver() ? "connectAgain" : "disconnect"));
+    session.title = client.sessionId;
+    setText(toggle, text(isOver() ? "connect" : "disconnect"));
     announce(`${clientId}: ${text(`state.${client.state}`)}`);
     describeClose();
   });
@@ -73,6 +77,7 @@ function newCard(clientId) {
     const close = client.lastClose;
     setText(code, close ? String(close.code) : "–");
     if (!close) return;
+    code.title = close.reason;
     const known = await meaningOf(close);
     const key = `close.${known?.name ?? close.code}`;
     const what = hasText(key) ? text(key) : close.reason || known?.reason || "";
