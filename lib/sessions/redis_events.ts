@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
 import { type EventKind, type FollowItem, type SessionEvent, type SessionEvents } from "./events.ts";
-import type { EventReader, RawEvent, RedisStore } from "./redis_store.ts";
+import { EventReader } from "./redis_event_reader.ts";
+import type { RawEvent, RedisStore } from "./redis_store.ts";
 
 const log = getLogger(["solo", "events"]);
 
@@ -29,7 +30,7 @@ export class RedisEvents implements SessionEvents {
   async *follow(signal: AbortSignal): AsyncGenerator<FollowItem> {
     const state: FollowState = { position: undefined, settling: undefined, lost: false };
     while (!signal.aborted) {
-      const reader = this.#store.openEventReader();
+      const reader = new EventReader(this.#store.eventSource);
       const close = () => reader.close();
       signal.addEventListener("abort", close, { once: true });
       try {

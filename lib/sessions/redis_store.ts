@@ -103,8 +103,9 @@ const SCRIPTS = {
   renew: script(lineLua + renewLua, 3),
 };
 
+/** @param options.mends Whether it connects again by itself. */
 // deno-lint-ignore explicit-function-return-type -- the type of a client is spelled by its library alone
-function connect(url: string, onError: (error: Error) => void, { mends }: { mends: boolean }) {
+export function connect(url: string, onError: (error: Error) => void, { mends }: { mends: boolean }) {
   return createClient({
     url,
     RESP: 3, // messages and replies share one connection, in order: one that lost messages has failed altogether
@@ -118,7 +119,7 @@ function connect(url: string, onError: (error: Error) => void, { mends }: { mend
   }).on("error", onError);
 }
 
-type Client = ReturnType<typeof connect>;
+export type Client = ReturnType<typeof connect>;
 
 /** One connection to Redis that mends itself, and one method for each atomic operation. */
 export class RedisStore {
@@ -308,10 +309,9 @@ export class RedisStore {
     return await this.#run((client) => eventRange(client, this.#eventsKey, from, to, count));
   }
 
-  /** A connection for waiting for events, not yet connected. */
-  openEventReader(): EventReader {
-    const { url, commandTimeoutMs } = this.#options;
-    return new EventReader(url, this.#eventsKey, commandTimeoutMs);
+  /** Where a reader of the events connects, and the key that it reads. */
+  get eventSource(): { url: string; key: string; timeoutMs: number } {
+    return { url: this.#options.url, key: this.#eventsKey, timeoutMs: this.#options.commandTimeoutMs };
   }
 
   #bucket(key: string): Promise<string[]> {
@@ -348,66 +348,8 @@ export class RedisStore {
   }
 }
 
-/** How long a reader waits for an event before it asks again: so it notices a connection that is open and dead. */
-const READ_WAIT_MS = 1000;
-
-/**
- * A connection of its own, since waiting for events blocks it. Any method rejects when it has failed or is closed; it
- * does not mend itself, so that whoever reads knows to look whether something was missed.
- */
-export class EventReader {
-  readonly #client: Client;
-  #connecting: Promise<void> | undefined;
-
-  constructor(url: string, readonly key: string, readonly timeoutMs: number) {
-    this.#client = connect(url, () => {}, { mends: false }); // whoever waits for an answer hears of it
-  }
-
-  async connect(): Promise<void> {
-    this.#connecting = this.#client.connect().then(() => {});
-    await withDeadline(this.#connecting, this.timeoutMs, "Redis did not answer");
-  }
-
-  async close(): Promise<void> {
-    if (this.#client.isOpen) this.#client.destroy();
-    await this.#connecting?.catch(() => {});
-  }
-
-  /** The id of the newest event. */
-  async lastId(): Promise<string> {
-    const [newest] = await this.#ask<[id: string, fields: string[]][]>([
-      "XREVRANGE",
-      this.key,
-      "+",
-      "-",
-      "COUNT",
-      "1",
-    ]);
-    return newest?.[0] ?? "0-0";
-  }
-
-  /** Whether the history still has an event. */
-  async has(id: string): Promise<boolean> {
-    const command = eventRange(this.#client, this.key, id, id, 1);
-    return (await withDeadline(command, this.timeoutMs, "Redis did not answer")).length > 0;
-  }
-
-  /** At most `count` events after the id; none when there are none for a while. */
-  async read(after: string, count: number): Promise<RawEvent[]> {
-    const reply = await this.#ask<[key: string, entries: [string, string[]][]] | null>(
-      ["XREAD", "COUNT", String(count), "BLOCK", String(READ_WAIT_MS), "STREAMS", this.key, after],
-      READ_WAIT_MS,
-    );
-    return (reply?.[1] ?? []).map(rawEvent);
-  }
-
-  async #ask<T>(command: string[], waitMs = 0): Promise<T> {
-    const reply = this.#client.sendCommand<T>(command, { typeMapping: { [RESP_TYPES.MAP]: Array } });
-    return await withDeadline(reply, this.timeoutMs + waitMs, "Redis did not answer");
-  }
-}
-
-async function eventRange(
+/** At most `count` events from the id `from` to the id `to`, both included. */
+export async function eventRange(
   client: Client,
   key: string,
   from: string,
@@ -425,7 +367,8 @@ async function eventRange(
   return entries.map(rawEvent);
 }
 
-function rawEvent([id, fields]: [id: string, fields: string[]]): RawEvent {
+/** An entry of the stream; its one field is the text. */
+export function rawEvent([id, fields]: [id: string, fields: string[]]): RawEvent {
   return [id, fields[1] ?? ""];
 }
 

@@ -5,6 +5,7 @@ import type { FollowItem } from "../../lib/sessions/events.ts";
 import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
+import { leaveGhosts } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
 
 const LEASE_MS = 2000;
@@ -83,7 +84,7 @@ Deno.test("RedisEvents: the sessions of a dead node are closed soon after its le
   await using redis = await Redis.start();
   await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
-  await using _proxy = await redisGhosts(redis, 1000, 500);
+  await using _ghosts = await leaveGhosts(redis, 1000, 500);
   await using follower = await Follower.start(a);
   const startedAtMs = performance.now();
   const events = await follower.events(1000);
@@ -96,7 +97,7 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
   await using redis = await Redis.start();
   await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
-  await using _ghosts = await redisGhosts(redis, 1, LEASE_MS / 2);
+  await using _ghosts = await leaveGhosts(redis, 1, LEASE_MS / 2);
   await using follower = await Follower.start(a);
   const heir = await established(a, "ghost 0");
   const events = (await follower.events(2)).map((
@@ -122,35 +123,3 @@ Deno.test("RedisEvents: the stream in Redis does not grow without end", async ()
   const length = Number(await redis.command("XLEN", "solo:events"));
   assert.ok(length >= 20_000 && length < 20_500, `${length} events are kept`);
 });
-
-/** Entries of a node whose lease ends after `leaseMs` and that nobody renews. */
-async function redisGhosts(redis: Redis, count: number, leaseMs: number): Promise<AsyncDisposable> {
-  const { RedisStore } = await import("../../lib/sessions/redis_store.ts");
-  const connected = Promise.withResolvers<void>();
-  const store = new RedisStore({
-    url: redis.url,
-    prefix: "solo",
-    commandTimeoutMs: 1000,
-    onConnected: connected.resolve,
-    onLost: connected.reject,
-  });
-  store.reconnect();
-  await connected.promise;
-  const node = "deadbeef";
-  const lease = { node, knownGeneration: "", graceMs: 0, formerNode: "", knownNodes: [] };
-  await store.renew({ ...lease, leaseMs: leaseMs + 60_000, mode: "join" });
-  await Promise.all(Array.from({ length: count }, async (_, i) => {
-    const { answer } = await store.claim({
-      clientId: `ghost ${i}`,
-      sessionId: crypto.randomUUID(),
-      node,
-      connectedAtMs: Date.now(),
-      epoch: "",
-      established: false,
-      validUntilMs: Date.now() + 10_000,
-    });
-    assert.equal(answer, "established");
-  }));
-  await store.renew({ ...lease, leaseMs, mode: "join" });
-  return { [Symbol.asyncDispose]: () => store.close() };
-}
