@@ -1,7 +1,12 @@
 /** A real Chromium, Debian's, with nothing kept from one test to the next. */
 
-import { chromium, type Page } from "playwright-core";
 import axe from "axe-core";
+import type { Browser as Chromium, Page } from "playwright-core";
+
+// It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
+// variable of the library that it looks with puts that off for ever.
+Deno.env.set("__IS_WSL_TEST__", "1");
+const { chromium } = await import("playwright-core");
 
 /** Without the background traffic that a browser has of itself. */
 const ARGS = [
@@ -13,6 +18,9 @@ const ARGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+
+/** What the browser itself says when tests end a server; no page can prevent it. */
+const SERVER_IS_AWAY = /net::ERR_|^WebSocket connection to \S+ failed/;
 
 export interface PageOptions {
   /** @default "en-US" */
@@ -27,7 +35,7 @@ export class Browser implements AsyncDisposable {
   /** What the pages have complained of: console errors, exceptions, and violations of the content policy. */
   readonly complaints: string[] = [];
 
-  private constructor(readonly browser: Awaited<ReturnType<typeof chromium.launch>>) {}
+  private constructor(readonly browser: Chromium) {}
 
   static async start(): Promise<Browser> {
     return new Browser(await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS }));
@@ -37,10 +45,12 @@ export class Browser implements AsyncDisposable {
   async open(url: string, options: PageOptions = {}): Promise<Page> {
     const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
     const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
+    await context.addInitScript(OBSERVE_TASKS);
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") this.complaints.push(message.text());
+      if (message.type() !== "error" && message.type() !== "warning") return;
+      if (!SERVER_IS_AWAY.test(message.text())) this.complaints.push(message.text());
     });
     page.on("pageerror", (error) => this.complaints.push(String(error.stack ?? error)));
     await page.goto(url);
@@ -50,6 +60,18 @@ export class Browser implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.browser.close();
   }
+}
+
+const OBSERVE_TASKS = `
+  globalThis.longestTaskMs = 0;
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) longestTaskMs = Math.max(longestTaskMs, duration);
+  }).observe({ type: "longtask" });
+`;
+
+/** The longest time, in ms, in which a page could not answer its user since it was loaded; 0 where under 50. */
+export async function longestTaskMs(page: Page): Promise<number> {
+  return await page.evaluate("longestTaskMs") as number;
 }
 
 /** What stands between the page and those who cannot see it or use a mouse, by the rules of axe-core. */

@@ -5,6 +5,7 @@
  * @property {string} client_id
  * @property {string} session_id
  * @property {string} node
+ * @property {number} epoch
  * @property {string} connected_at RFC 3339
  */
 
@@ -14,6 +15,7 @@
  * @property {string} session
  * @property {string} node
  * @property {number} since Unix time, ms
+ * @property {number} epoch grows from one to the next
  * @property {string} searched what the filter looks into
  * @property {number} openedAtMs when it was seen to be opened, by `performance.now()`; 0 where it was there before
  * @property {boolean} gone
@@ -29,7 +31,7 @@ const COMPARE = {
   client: (a, b) => collator.compare(a.client, b.client),
   session: (a, b) => a.session < b.session ? -1 : a.session > b.session ? 1 : 0,
   node: (a, b) => a.node < b.node ? -1 : a.node > b.node ? 1 : 0,
-  since: (a, b) => a.since - b.since,
+  since: (a, b) => a.since - b.since || a.epoch - b.epoch,
 };
 
 export class Sessions {
@@ -185,12 +187,13 @@ export class Sessions {
  * @param {number} openedAtMs
  * @returns {Row}
  */
-function toRow({ client_id, session_id, node, connected_at }, openedAtMs) {
+function toRow({ client_id, session_id, node, epoch, connected_at }, openedAtMs) {
   return {
     client: client_id,
     session: session_id,
     node,
     since: Date.parse(connected_at),
+    epoch,
     searched: `${client_id}\n${session_id}\n${node}`.toLowerCase(),
     openedAtMs,
     gone: false,
