@@ -22,6 +22,7 @@ const EXIT_BY_SIGNAL: Record<string, number> = { SIGINT: 130, SIGTERM: 143 };
 Deno.exit(await main());
 
 async function main(): Promise<number> {
+  // a second signal means nothing: Ctrl-C arrives twice under `deno task`, from the terminal and passed on by deno
   using shutdown = listenForShutdown(() => {});
   try {
     const invocation = parse(Deno.args);
@@ -62,7 +63,7 @@ async function serverCommand(
       command = { ...command, data: await readText(Deno.stdin.readable, { signal }) };
     }
     const { text, failure } = await execute(command, {
-      connect: () => TasksClient.connect({ hostname: host, port, signal, bufferBytes }),
+      connect: (signal) => TasksClient.connect({ hostname: host, port, signal, bufferBytes }),
       server: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
       json,
       signal,
@@ -105,10 +106,7 @@ async function createSpinner(): Promise<TerminalSpinner | undefined> {
   const { default: yoctoSpinner } = await import("yocto-spinner");
   const spinner = yoctoSpinner({ handleSignals: false }); // signals are handled above
   return {
-    show: (text) => {
-      spinner.text = text;
-      spinner.start();
-    },
+    show: (text) => spinner.start(text), // a new text for one that runs already
     stop: () => spinner.stop(),
   };
 }

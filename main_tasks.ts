@@ -173,7 +173,10 @@ async function main(args: string[]): Promise<void> {
   if (!shutdown.signal.aborted) {
     await new Promise((resolve) => shutdown.signal.addEventListener("abort", resolve, { once: true }));
   }
-  log.info("{signal}: stopping", { signal: shutdown.signal.reason });
+  log.info("{signal}: stopping, clients connected: {clients}", {
+    signal: shutdown.signal.reason,
+    clients: server.connections,
+  });
   await server.close(SHUTDOWN_DEADLINE_MS);
   log.info("stopped");
 }

@@ -9,40 +9,41 @@ export interface Part {
   /** The program and its arguments. */
   command: string[];
   env?: Record<string, string>;
+  /** The line that says that it is up. */
+  ready: RegExp;
+  /** Only lines that match are printed. @default all */
+  show?: RegExp;
+}
+
+/** The command that runs one of our own programs from its sources. */
+export function fromSources(permissionSet: string, entry: string, ...args: string[]): string[] {
+  return [Deno.execPath(), "run", "-q", "--no-prompt", `-P=${permissionSet}`, entry, ...args];
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs all parts until one ends or the operator presses Ctrl-C; then stops the others with SIGTERM. A second Ctrl-C is
- * passed on too: the parts then end at once.
+ * Runs all parts until one ends or the operator presses Ctrl-C; then stops the others with SIGTERM, each
+ * before those that stand before it, so that what a part needs comes first in the list. A second Ctrl-C is passed on at
+ * once to all.
  *
  * @param onUp Called once every part has printed a line that matches its `ready` pattern.
  * @returns the exit code: 0 after Ctrl-C, 1 where a part ended by itself.
  */
-export async function launch(parts: (Part & { ready: RegExp })[], onUp: () => void): Promise<number> {
+export async function launch(parts: Part[], onUp: () => void): Promise<number> {
   const width = Math.max(...parts.map((part) => part.name.length));
+  const print = (name: string, line: string) => console.log(`${name.padEnd(width)} | ${line}`);
   const children: Deno.ChildProcess[] = [];
   const ended = Promise.withResolvers<number>();
   let stopping = false;
   const stop = () => {
-    if (stopping) stopChildren();
+    if (stopping) children.forEach(terminate);
     ended.resolve(0);
-  };
-  const stopChildren = () => {
-    stopping = true;
-    for (const child of children) {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        // has ended already
-      }
-    }
   };
   for (const name of SIGNALS) Deno.addSignalListener(name, stop);
 
   let waiting = parts.length;
-  const output = parts.map(async ({ name, command, env, ready }) => {
+  const output = parts.map(async ({ name, command, env, ready, show }) => {
     const [program, ...args] = command;
     const child = new Deno.Command(program!, {
       args,
@@ -54,25 +55,38 @@ export async function launch(parts: (Part & { ready: RegExp })[], onUp: () => vo
     }).spawn();
     children.push(child);
     let up = false;
-    const print = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
       for await (
         const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
       ) {
-        console.log(`${name.padEnd(width)} | ${line}`);
+        if (!show || show.test(line)) print(name, line);
         if (up || !ready.test(line)) continue;
         up = true;
         if (--waiting === 0) onUp();
       }
     };
-    await Promise.all([print(child.stdout), print(child.stderr)]);
+    await Promise.all([follow(child.stdout), follow(child.stderr)]);
     const { code } = await child.status;
+    if (!stopping) print(name, `ended with exit code ${code}: stopping everything`);
     ended.resolve(1);
     return code;
   });
 
   const code = await ended.promise;
-  stopChildren();
+  stopping = true;
+  for (const child of children.toReversed()) {
+    terminate(child);
+    await child.status;
+  }
   await Promise.all(output);
   for (const name of SIGNALS) Deno.removeSignalListener(name, stop);
   return code;
+}
+
+function terminate(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // has ended already
+  }
 }

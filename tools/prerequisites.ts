@@ -5,21 +5,21 @@
  * deno run -P=tools tools/prerequisites.ts redis-server caddy
  */
 
-/** Which Debian package brings a program. */
-const PACKAGES: Record<string, string> = {
-  "redis-server": "redis-server",
-  caddy: "caddy",
-  chromium: "chromium",
+/** Which package brings a program, by the name it has for apt-get and for brew. */
+const PACKAGES: Record<string, { apt: string; brew: string }> = {
+  "redis-server": { apt: "redis-server", brew: "redis" },
+  caddy: { apt: "caddy", brew: "caddy" },
+  chromium: { apt: "chromium", brew: "chromium" },
 };
 
 const missing = Deno.args.filter((program) => !isInstalled(program));
 if (missing.length > 0) {
-  const packages = missing.map((program) => PACKAGES[program] ?? program);
+  const packages = missing.map((program) => PACKAGES[program]!.apt);
   if (!isInstalled("apt-get") || Deno.uid() !== 0) {
     console.error(
-      `ERROR: ${missing.join(", ")} not found; install it first, on Debian: sudo apt-get install ${
+      `ERROR: ${missing.join(", ")} not found; install it first. On Debian or Ubuntu: sudo apt-get install ${
         packages.join(" ")
-      }`,
+      }; on macOS: brew install ${missing.map((program) => PACKAGES[program]!.brew).join(" ")}`,
     );
     Deno.exit(1);
   }

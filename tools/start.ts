@@ -1,16 +1,11 @@
 /** `deno task start`: both services in the foreground, and what to type next. */
 
-import { launch } from "./launch.ts";
-
-const run = (set: string, entry: string, ...args: string[]) => [
-  Deno.execPath(),
-  ...["run", "-q", "--no-prompt", `-P=${set}`, entry, ...args],
-];
+import { fromSources, launch } from "./launch.ts";
 
 Deno.exit(
   await launch([
-    { name: "ws-server", command: run("ws-server", "main_ws.ts"), ready: /listening on/ },
-    { name: "tasks-server", command: run("tasks-server", "main_tasks.ts"), ready: /listening on/ },
+    { name: "ws-server", command: fromSources("ws-server", "main_ws.ts"), ready: /listening on/ },
+    { name: "tasks-server", command: fromSources("tasks-server", "main_tasks.ts"), ready: /listening on/ },
   ], () => {
     console.log(`
 Ready. In a second terminal (without Deno installed, put "npx -y deno@2.9.6" in the place of "deno"):

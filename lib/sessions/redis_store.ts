@@ -9,7 +9,7 @@
 
 import { createClient, defineScript, RESP_TYPES } from "@redis/client";
 import { messageOf } from "../service/errors.ts";
-import { withDeadline } from "../service/clock.ts";
+import { SharedDeadline } from "../service/shared_deadline.ts";
 import { RegistryUnreachableError, type SessionEntry } from "./registry.ts";
 import claimLua from "./lua/claim.lua" with { type: "text" };
 import lineLua from "./lua/line.lua" with { type: "text" };
@@ -112,6 +112,8 @@ export function connect(url: string, onError: (error: Error) => void, { mends }:
     maintNotifications: "disabled",
     disableOfflineQueue: true,
     scripts: SCRIPTS,
+    // Every command has a deadline of ours; the library's own costs a timer each, which lives on after the answer.
+    commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: 2000,
       reconnectStrategy: mends && ((attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS)),
@@ -130,6 +132,8 @@ export class RedisStore {
   readonly #generationKey: string;
   readonly #eventsKey: string;
   readonly #channelPrefix: string;
+  /** Our own around every command: the library's covers only those not yet sent. */
+  readonly #deadline: SharedDeadline;
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
   #lastError: Error | undefined;
@@ -143,6 +147,7 @@ export class RedisStore {
     this.#generationKey = `${prefix}:generation`;
     this.#eventsKey = `${prefix}:events`;
     this.#channelPrefix = `${prefix}:node:`;
+    this.#deadline = new SharedDeadline(options.commandTimeoutMs, "Redis did not answer");
   }
 
   /** Whether commands can be sent. */
@@ -175,6 +180,7 @@ export class RedisStore {
 
   /** Ends the connection, and the wait before the next attempt where there is none. */
   async close(): Promise<void> {
+    this.#deadline[Symbol.dispose]();
     this.#client?.destroy();
     this.#client = undefined;
     await this.#connecting;
@@ -327,7 +333,7 @@ export class RedisStore {
     return this.#bucketKeys[(hash >>> 0) % BUCKETS]!;
   }
 
-  /** A deadline of our own around every command: the library's covers only those not yet sent. */
+  /** Sends a command where there is a connection, and gives its failure the name that callers know. */
   async #run<T>(command: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (!client?.isReady) {
@@ -335,11 +341,7 @@ export class RedisStore {
     }
     const sentAt = performance.now();
     try {
-      const reply = await withDeadline(
-        command(client),
-        this.#options.commandTimeoutMs,
-        "Redis did not answer",
-      );
+      const reply = await this.#deadline.limit(command(client));
       this.#options.onRoundTrip?.(performance.now() - sentAt);
       return reply;
     } catch (error) {

@@ -120,8 +120,7 @@ export class Connection {
   }
 
   /** Sends the replies that are ready, then closes. */
-  async finish(reason: string): Promise<void> {
-    this.#endReason ??= reason;
+  async finish(): Promise<void> {
     await this.#flush()?.catch(() => {});
     this.cut();
   }

@@ -6,7 +6,7 @@ import type { Outcome, Task, TaskQueue } from "./queue.ts";
 
 const log = getLogger(["solo", "tasks", "executor"]);
 
-/** One task for the worker. It is sent a list of them, and answers each with an `Outcome`. */
+/** One task for the worker. It is sent a list of them, and answers with lists of their outcomes, in the same order. */
 export interface Assignment {
   name: string;
   data: string;
@@ -38,7 +38,7 @@ const MAX_HANDED_LENGTH = 64 * 1024;
  *
  * A worker that dies (an error that nothing caught) or that does not answer in time ends its task in `error`, and the
  * next task gets a new worker. Where it had several in hand, nobody knows which of them did it, so they are executed
- * again one by one, each with the full time limit. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit covers
+ * (again) one by one, each with the full time limit. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit covers
  * that too.
  */
 export class Executor implements Disposable {
@@ -154,7 +154,9 @@ export class Executor implements Disposable {
 
   #startWorker(): Worker {
     const worker = new Worker(this.#workerUrl, { type: "module", name: "tasks" });
-    worker.onmessage = ({ data }: MessageEvent<Outcome>) => this.#finish(data);
+    worker.onmessage = ({ data: outcomes }: MessageEvent<Outcome[]>) => {
+      for (const outcome of outcomes) this.#finish(outcome);
+    };
     worker.onerror = (event) => {
       event.preventDefault(); // else the error is thrown in this thread too
       const [message] = event.message.split("\n", 1);

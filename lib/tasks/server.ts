@@ -44,7 +44,8 @@ export class TasksServer {
   readonly port: number;
   readonly #options: ServerOptions;
   readonly #listeners: Deno.TcpListener[];
-  readonly #connections = new Set<Connection>();
+  /** The clients, each with the promise of its end. */
+  readonly #connections = new Map<Connection, Promise<void>>();
   readonly #executor: Executor;
   readonly #dispatcher: Dispatcher;
   readonly #clock: Clock;
@@ -94,9 +95,11 @@ export class TasksServer {
   async close(deadlineMs: number): Promise<void> {
     this.#closing.abort();
     for (const listener of this.#listeners) listener.close();
-    const timer = setTimeout(() => this.#connections.forEach((connection) => connection.cut()), deadlineMs);
-    await Promise.all(Array.from(this.#connections, (connection) => connection.finish("the server stops")));
-    await this.#ended;
+    const timer = setTimeout(() => {
+      for (const connection of this.#connections.keys()) connection.cut("it did not read its last replies");
+    }, deadlineMs);
+    for (const connection of this.#connections.keys()) connection.finish();
+    await Promise.all([...this.#connections.values(), this.#ended]);
     clearTimeout(timer);
     clearInterval(this.#ticker);
     this.#executor[Symbol.dispose]();
@@ -128,18 +131,18 @@ export class TasksServer {
       return;
     }
     conn.setNoDelay(); // replies are whole when they are written
-    this.#connections.add(connection);
-    log.debug("{peer} connected", { peer: connection.peer });
-    connection.serve().then((reason) => {
+    const { peer } = connection;
+    log.debug("{peer} connected", { peer });
+    const end = connection.serve().then((reason) => {
       this.#connections.delete(connection);
-      const { peer } = connection;
       if (reason === undefined) log.debug("{peer} left", { peer });
       else log.warning("closed {peer}: {reason}", { peer, reason });
     });
+    this.#connections.set(connection, end);
   }
 
   #tick(): void {
-    for (const connection of this.#connections) connection.checkDeadlines();
+    for (const connection of this.#connections.keys()) connection.checkDeadlines();
     if (this.#refused === 0) return;
     // once a tick, so that a flood of connections is not a flood of lines
     log.warning("refused {count} connections, the last from {peer}: {limit} are open (--max-connections)", {

@@ -47,8 +47,7 @@ Deno.test("tasks-server: says where it listens, and both signals end it with 0",
     const lines = server.program.stderr.map((line) => line.replace(/^\S+ /, "").replace(/:\d+/, ":PORT"));
     assert.deepEqual(lines, [
       "info tasks-server 0.1.0 listening on 127.0.0.1:PORT",
-      `info ${signal}: stopping`,
-      'warning closed 127.0.0.1:PORT: "the server stops"',
+      `info ${signal}: stopping, clients connected: 1`,
       "info stopped",
     ]);
     assert.deepEqual(server.program.stdout, []);

@@ -247,6 +247,7 @@ Deno.test("close: replies in flight are sent, waiting ones are not, new clients 
   await server.close(1_000);
   assert.equal(await waiter.rest(), "");
   assert.equal(await idle.rest(), "");
+  assert.equal(server.connections, 0);
   await assert.rejects(Peer.connect(server.port), Deno.errors.ConnectionRefused);
 });
 

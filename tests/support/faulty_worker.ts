@@ -9,6 +9,6 @@ self.onmessage = ({ data: assignments }: MessageEvent<Assignment[]>) => {
     if (data === "hang") return;
     if (data === "close") return self.close();
     if (data === "die") throw new Error("out of order");
-    self.postMessage({ result: data });
+    self.postMessage([{ result: data }]);
   }
 };

@@ -1,0 +1,138 @@
+"""The job of ws-server in Python, as its users would write it: aiohttp, redis-py, and the very scripts of this
+project, so that every session is claimed, evicted, confirmed and released exactly as here.
+
+python3 sessions_peer_python.py <Redis URL> <prefix> <folder of the scripts>
+"""
+
+import asyncio
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import redis.asyncio
+from aiohttp import web
+
+LEASE_MS = 10_000
+url, prefix, folder = sys.argv[1:]
+node = uuid.uuid4().hex[:8]
+SESSIONS, NODES, EPOCH, GENERATION, CHANNEL = (
+    prefix + end for end in (":sessions", ":nodes", ":epoch", ":generation", ":node:")
+)
+
+store = redis.asyncio.Redis.from_url(url, decode_responses=True)
+sessions = {}  # session_id -> Session
+tasks = set()  # asyncio itself keeps no reference to a task
+
+
+def script(name):
+    return store.register_script((Path(folder) / "line.lua").read_text() + (Path(folder) / f"{name}.lua").read_text())
+
+
+claim_script, release_script, renew_script = script("claim"), script("release"), script("renew")
+
+
+def spawn(coroutine):
+    task = asyncio.create_task(coroutine)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+class Session:
+    def __init__(self, client_id, socket):
+        self.client_id, self.socket = client_id, socket
+        self.session_id = str(uuid.uuid4())
+        self.connected_at = int(time.time() * 1000)
+        self.epoch = ""
+        self.established = False
+        self.closing = None
+
+    async def ask(self):
+        while sessions.get(self.session_id) is self and not self.established:
+            valid_until = int(time.time() * 1000) + LEASE_MS // 4
+            reply = await claim_script(
+                [SESSIONS, NODES, EPOCH, GENERATION],
+                [self.client_id, self.session_id, node, self.connected_at, self.epoch, "w", valid_until, CHANNEL],
+            )
+            if sessions.get(self.session_id) is not self:
+                return
+            self.epoch = reply[1] or self.epoch
+            if reply[0] == "e":
+                return await self.establish()
+            if reply[0] == "r":
+                return await self.evict()
+            await asyncio.sleep(0.2)
+
+    async def establish(self):
+        if not self.established:
+            self.established = True
+            await self.socket.send_str(self.session_id)
+
+    async def evict(self):
+        self.closing = asyncio.create_task(self.socket.close(code=4409, message=b"replaced by a newer connection"))
+        while not self.socket.closed:  # from then on the frame is written: no need to wait for the peer's answer
+            await asyncio.sleep(0)
+        await self.release()
+
+    async def release(self):
+        if sessions.pop(self.session_id, None):
+            mode = "held" if self.established else "ended"
+            await release_script([SESSIONS, GENERATION, NODES], [self.client_id, self.session_id, CHANNEL, mode])
+
+
+async def connect(request):
+    socket = web.WebSocketResponse(heartbeat=10, compress=False)
+    await socket.prepare(request)
+    session = Session(request.query["client_id"], socket)
+    sessions[session.session_id] = session
+    spawn(session.ask())
+    try:
+        async for _ in socket:
+            pass
+    finally:
+        await session.release()
+    if session.closing:
+        await session.closing  # returning now would close with 1000
+    return socket
+
+
+async def renew(leased):
+    generation = ""
+    while True:
+        mode = "renew" if generation else "join"
+        reply = await renew_script([NODES, GENERATION], [node, LEASE_MS, generation, mode, 0, ""])
+        if reply[0] == "lapsed":
+            sys.exit("the lease is over")
+        if not generation:
+            generation = reply[1]
+            leased.set()
+        await asyncio.sleep(LEASE_MS / 20 / 1000)
+
+
+async def hear(channel):
+    async for message in channel.listen():
+        if message["type"] != "message":
+            continue
+        kind, session_id = message["data"].split(" ")[:2]
+        if session := sessions.get(session_id):
+            spawn(session.establish() if kind == "turn" else session.evict())
+
+
+async def main():
+    channel = store.pubsub()
+    await channel.subscribe(CHANNEL + node)
+    spawn(hear(channel))
+    leased = asyncio.Event()
+    spawn(renew(leased))
+    await leased.wait()
+    app = web.Application()
+    app.router.add_get("/", connect)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=512)
+    await site.start()
+    print(f"listening on 127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run(main())

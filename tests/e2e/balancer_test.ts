@@ -1,0 +1,180 @@
+/** Three real ws-servers with a real Redis behind a real Caddy with the Caddyfile of this repository. */
+
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { Caddy } from "../support/caddy.ts";
+import { Cluster, sessionsOf } from "../support/cluster.ts";
+import type { Program } from "../support/program.ts";
+import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
+
+class BalancedCluster implements AsyncDisposable {
+  private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
+
+  static async start(env: Record<string, string> = {}): Promise<BalancedCluster> {
+    const cluster = await Cluster.start({ args: ["--drain-delay", "0.5"] });
+    try {
+      const upstreams = cluster.servers.map(({ port }) => port);
+      const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });
+      return new BalancedCluster(cluster, balancer);
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Where clients connect. */
+  get port(): number {
+    return this.balancer.port;
+  }
+
+  program(index: number): Program {
+    return this.cluster.servers[index]!.program;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.balancer[Symbol.asyncDispose]();
+    await this.cluster[Symbol.asyncDispose]();
+  }
+}
+
+function connectMany(port: number, count: number): Promise<WsClient[]> {
+  return Promise.all(Array.from({ length: count }, (_, i) => WsClient.establish(port, `client-${i}`)));
+}
+
+async function disconnect(clients: WsClient[]): Promise<void> {
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+}
+
+/** `client_id -> node` of every session. */
+async function nodesOf(port: number): Promise<Map<string, string>> {
+  const response = await fetch(`http://127.0.0.1:${port}/sessions`, {
+    headers: { accept: "application/json" },
+  });
+  const entries: { client_id: string; node: string }[] = await response.json();
+  return new Map(entries.map(({ client_id, node }) => [client_id, node]));
+}
+
+async function expectedSessions(clients: WsClient[]): Promise<Map<string, string>> {
+  return new Map(
+    await Promise.all(clients.map(async (client) => [client.clientId, await client.sessionId] as const)),
+  );
+}
+
+Deno.test("balancer: clients are spread evenly over the servers", async () => {
+  await using service = await BalancedCluster.start();
+  const clients: WsClient[] = [];
+  for (let i = 0; i < 9; i++) clients.push(await WsClient.establish(service.port, `client-${i}`));
+  const perNode = Map.groupBy((await nodesOf(service.port)).values(), (node) => node);
+  assert.deepEqual([...perNode.values()].map(({ length }) => length), [3, 3, 3]);
+  await disconnect(clients);
+});
+
+Deno.test("balancer: the newest connection of a client is the only one, wherever each has landed", async () => {
+  await using service = await BalancedCluster.start();
+  const clients: WsClient[] = [];
+  for (let i = 0; i < 4; i++) clients.push(await WsClient.establish(service.port, "test1"));
+  const newest = clients.pop()!;
+  for (const older of clients) assert.equal((await older.end()).code, 4409);
+  assert.deepEqual(await sessionsOf(service.port), await expectedSessions([newest]));
+  await disconnect([newest]);
+});
+
+Deno.test("balancer: a killed server loses its own clients only, and they come back", async () => {
+  await using service = await BalancedCluster.start();
+  const clients = await connectMany(service.port, 9);
+  const nodes = await nodesOf(service.port);
+  await service.program(0).stop("SIGKILL");
+  await until(() => clients.some(({ isOpen }) => !isOpen), "the clients of the killed server notice");
+  const deadNode = nodes.get(clients.find(({ isOpen }) => !isOpen)!.clientId);
+  const [orphans, others] = [true, false].map((isOrphan) =>
+    clients.filter(({ clientId }) => (nodes.get(clientId) === deadNode) === isOrphan)
+  ) as [WsClient[], WsClient[]];
+  await Promise.all(orphans.map((orphan) => orphan.end()));
+  await delay(500); // for others to show up that should not end
+  assert.deepEqual(others.filter(({ isOpen }) => !isOpen), []);
+
+  const again = await Promise.all(orphans.map(({ clientId }) => WsClient.establish(service.port, clientId)));
+  assert.deepEqual(await sessionsOf(service.port), await expectedSessions([...again, ...others]));
+  await disconnect([...again, ...others]);
+});
+
+Deno.test("balancer: while a server is drained no new connection fails", async () => {
+  await using service = await BalancedCluster.start();
+  const clients = await connectMany(service.port, 9);
+  let stopped = false;
+  const exit = service.program(0).stop("SIGTERM").finally(() => stopped = true);
+  let visits = 0;
+  const comeAndGo = async (name: string) => {
+    do {
+      await disconnect([await WsClient.establish(service.port, `${name}-${visits++}`)]); // throws where it fails
+    } while (!stopped);
+  };
+  await Promise.all(["a", "b", "c", "d"].map(comeAndGo));
+
+  assert.equal(await exit, 0);
+  assert.ok(visits > 20, `${visits} connections are no test`);
+  const closed = clients.filter(({ isOpen }) => !isOpen);
+  assert.ok(closed.length > 0 && closed.length < clients.length);
+  for (const client of closed) assert.equal((await client.end()).code, 1001);
+  await disconnect(clients);
+});
+
+Deno.test("balancer: a server that has stopped to answer is passed over", async () => {
+  await using service = await BalancedCluster.start();
+  service.program(0).kill("SIGSTOP");
+  const clients = await connectMany(service.port, 6);
+  assert.equal(new Set((await nodesOf(service.port)).values()).size, 2);
+  await disconnect(clients);
+});
+
+Deno.test("balancer: only the public paths lead inside, and each request is logged", async () => {
+  await using service = await BalancedCluster.start();
+  for (const path of ["/", "/sessions", "/healthz", "/readyz"]) {
+    assert.notEqual(await statusOf(service.port, path), 404, path);
+  }
+  for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);
+  await disconnect([await WsClient.establish(service.port, "logged")]);
+  await service.balancer.stop();
+  const requests = service.balancer.log.filter(({ logger }) => logger?.startsWith("http.log.access"));
+  assert.ok(requests.some(({ request }) => request?.uri === "/?client_id=logged"));
+});
+
+/** Ways to write /metrics; some of them a ws-server would understand. */
+const ROUNDABOUT = [
+  "/metrics",
+  "/METRICS",
+  "/%6Detrics",
+  "/%2e/metrics",
+  "//metrics",
+  "/x/../metrics",
+  "/..\\metrics",
+  "/x\\..\\metrics",
+];
+
+Deno.test("balancer: half a request is cut, a silent session is not", async () => {
+  await using service = await BalancedCluster.start({ SOLO_READ_TIMEOUT: "1s" });
+  const silent = await WsClient.establish(service.port, "silent");
+  await answerTo(service.port, "GET / HTTP/1.1\r\nHost: x\r\n"); // returns when the balancer closes
+  await answerTo(service.port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf");
+  assert.deepEqual(await sessionsOf(service.port), await expectedSessions([silent]));
+  await disconnect([silent]);
+});
+
+/** Asks for a path exactly as it stands, which `fetch` would tidy up. */
+async function statusOf(port: number, path: string): Promise<number> {
+  const answer = await answerTo(port, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  return Number(answer.split(" ")[1]);
+}
+
+/** Sends text to a port and reads until the other side closes. */
+async function answerTo(port: number, request: string): Promise<string> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  await conn.write(new TextEncoder().encode(request));
+  const buffer = new Uint8Array(64 * 1024);
+  let answer = "";
+  for (let read; (read = await conn.read(buffer)) !== null;) {
+    answer += new TextDecoder().decode(buffer.subarray(0, read));
+  }
+  return answer;
+}
