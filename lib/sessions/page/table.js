@@ -8,8 +8,9 @@ import { language, number, text } from "./texts.js";
 /** Rows above and below those in sight, for a scroll that is quicker than a frame. */
 const MARGIN = 8;
 
-/** For how long a session that was just opened is marked. */
+/** For how long a session that was just opened is marked, and how many at once: where all are marked, none is. */
 const FRESH_MS = 1500;
+const MAX_FRESH = 3;
 
 /** Browsers do not lay out boxes much taller than this, in pixels; what does not fit is found with the filter. */
 const MAX_HEIGHT = 16_000_000;
@@ -107,11 +108,14 @@ export class Table {
     }
     /** @type {ChildNode | null} */
     let next = this.#body.firstChild;
+    const added = rows.filter((row) => !this.#lines.has(row) && isFresh(row));
+    const mark = added.length <= MAX_FRESH;
     rows.forEach((row, i) => {
       let line = this.#lines.get(row);
       if (!line) {
         line = this.#spare.pop() ?? newLine();
         fill(line, row);
+        line.row.classList.toggle("fresh", mark && isFresh(row));
         this.#lines.set(row, line);
       }
       line.row.style.transform = `translateY(${(first + i) * height}px)`;
@@ -172,7 +176,7 @@ function newLine() {
  * @param {Line} line
  * @param {Row} row
  */
-function fill({ row: tr, client, session, node, since }, row) {
+function fill({ client, session, node, since }, row) {
   client.textContent = row.client;
   client.title = row.client;
   session.textContent = row.session;
@@ -181,5 +185,9 @@ function fill({ row: tr, client, session, node, since }, row) {
   since.dateTime = date.toISOString();
   since.title = full.format(date);
   since.textContent = (date.toDateString() === new Date().toDateString() ? time : dayAndTime).format(date);
-  tr.classList.toggle("fresh", row.openedAtMs > 0 && performance.now() - row.openedAtMs < FRESH_MS);
+}
+
+/** @param {Row} row */
+function isFresh({ openedAtMs }) {
+  return openedAtMs > 0 && performance.now() - openedAtMs < FRESH_MS;
 }
