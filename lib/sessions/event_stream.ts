@@ -1,11 +1,20 @@
-/** `/sessions` as server-sent events: the form of docs/sessions-events.md, and one live feed for all its readers. */
+/** `/sessions` as server-sent events: one live feed for all its readers. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
-import { type SessionEvent, timeOf } from "./events.ts";
-import { toJson } from "./listing.ts";
-import type { SessionEntry, SessionRegistry } from "./registry.ts";
+import {
+  type Chunk,
+  encodeBeat,
+  encodeEvents,
+  encodeLive,
+  encodePage,
+  encodePaused,
+  encodeRetry,
+  encodeSnapshot,
+} from "./event_format.ts";
+import type { SessionEvent } from "./events.ts";
+import type { SessionRegistry } from "./registry.ts";
 
 const log = getLogger(["solo", "events"]);
 
@@ -15,10 +24,11 @@ export const MAX_READERS = 64;
 /** Events within this time travel together. */
 const GATHER_MS = 50;
 
+/** How many events of the history are sent at once. */
+const HISTORY_CHUNK = 500;
+
 /** The wait before the registry is asked again after it failed in a way that it does not know itself. */
 const RETRY_MS = 1000;
-
-const encoder = new TextEncoder();
 
 export interface EventStreamOptions {
   registry: SessionRegistry;
@@ -91,7 +101,7 @@ export class EventStream {
   #follow(): { stop: AbortController; beat: ReturnType<typeof setInterval> } {
     const stop = new AbortController();
     const beat = setInterval(() => {
-      this.#append(encode({ event: "beat", data: { at: now() } }));
+      this.#append(encodeBeat());
       this.#cut((reader) => reader.stalledMs > this.#stallMs);
     }, this.#beatMs);
     this.#run(stop.signal);
@@ -116,7 +126,7 @@ export class EventStream {
             this.#recent = new Recent(this.#maxBytes, item.id);
             this.#wake();
           } else if (item.kind === "lost") {
-            this.#append(encode({ event: "paused", data: { at: now() } }));
+            this.#append(encodePaused());
           } else {
             const id = item.events.at(-1)?.id;
             if (item.events.length > 0) this.#append(encodeEvents(item.events), id);
@@ -159,7 +169,7 @@ export class EventStream {
 
   async *#chunks(lastEventId: string, place: Place): AsyncGenerator<Chunk, void> {
     // a reader that was cut off waits a moment, and not all wait for the same one
-    yield encoder.encode(`retry: ${500 + Math.floor(Math.random() * 1000)}\n\n`);
+    yield encodeRetry(500 + Math.floor(Math.random() * 1000));
     let seen = lastEventId;
     while (!this.#ended && !place.left) {
       const recent = this.#recent;
@@ -186,12 +196,10 @@ export class EventStream {
   }
 
   async *#snapshot(): AsyncGenerator<Chunk, void> {
-    yield encode({ event: "snapshot", data: { at: now() } });
+    yield encodeSnapshot();
     for await (const page of this.#registry.list()) yield encodePage(page);
   }
 }
-
-type Chunk = Uint8Array<ArrayBuffer>;
 
 /** The last chunks, whose sizes together stay under a bound, each with a number that counts up from 0. */
 class Recent {
@@ -287,52 +295,9 @@ class Reader implements UnderlyingDefaultSource<Chunk> {
   }
 }
 
-function now(): string {
-  return new Date().toISOString();
-}
-
-function encode({ event, data, id }: { event: string; data: unknown; id?: string }): Chunk {
-  return encoder.encode(message(event, JSON.stringify(data), id));
-}
-
-function message(event: string, json: string, id?: string): string {
-  return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${json}\n\n`;
-}
-
-/** All is said up to the event with this id. */
-function encodeLive(id: string): Chunk {
-  return encode({ event: "live", data: { at: now() }, id });
-}
-
-function encodePage(page: SessionEntry[]): Chunk {
-  return encode({ event: "sessions", data: page.map(toJson) });
-}
-
-/**
- * Events as they are sent.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const session = { clientId: "kim", sessionId: "s1", node: "n1", epoch: 7, connectedAtMs: 0 };
- * const bytes = encodeEvents([{ id: "1000-0", kind: "opened", session }]);
- * assert.equal(
- *   new TextDecoder().decode(bytes),
- *   "id: 1000-0\nevent: opened\n" +
- *     'data: {"client_id":"kim","session_id":"s1","node":"n1","epoch":7,"connected_at":"1970-01-01T00:00:00.000Z",' +
- *     '"at":"1970-01-01T00:00:01.000Z"}\n\n',
- * );
- * ```
- */
-export function encodeEvents(events: SessionEvent[]): Uint8Array<ArrayBuffer> {
-  let text = "";
-  for (const { id, kind, session } of events) {
-    text += message(kind, JSON.stringify({ ...toJson(session), at: new Date(timeOf(id)).toISOString() }), id);
-  }
-  return encoder.encode(text);
-}
-
 /** A long history in chunks that are sent one by one. */
 function* encodeMany(events: SessionEvent[]): Generator<Chunk> {
-  for (let i = 0; i < events.length; i += 500) yield encodeEvents(events.slice(i, i + 500));
+  for (let i = 0; i < events.length; i += HISTORY_CHUNK) {
+    yield encodeEvents(events.slice(i, i + HISTORY_CHUNK));
+  }
 }

@@ -64,11 +64,6 @@ export class Page {
     }
   }
 
-  /** The size of all files together as they are sent, in bytes. */
-  get compressedBytes(): number {
-    return this.#files.values().reduce((sum, { compressed }) => sum + compressed.length, 0);
-  }
-
   /**
    * The answer to a GET or HEAD, or nothing where the request is not for the page: another path, or one for `/` that
    * is not a browser's wish to see something.

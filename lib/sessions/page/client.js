@@ -4,8 +4,9 @@
 
 /** @typedef {{ code: number, reason: string, after: "reconnect" | "stay-away" }} CloseCode */
 
-const FIRST_WAIT_MS = 1_000;
-const MAX_WAIT_MS = 15_000;
+/** The waits before a reconnection, as docs/sessions-protocol.md asks for them. */
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 30_000;
 
 /** The table of close codes, by name; the server's own. */
 const closeCodes = fetch("page/close_codes.json").then((answer) => answer.json());
@@ -77,7 +78,7 @@ export class Client {
     if (asked) return;
     const meaning = await meaningOf({ code, reason });
     if (meaning?.after === "stay-away" || this.state !== "closed") return;
-    const waitMs = Math.min(FIRST_WAIT_MS * 2 ** this.#attempt++, MAX_WAIT_MS) * (0.5 + Math.random() / 2);
+    const waitMs = Math.random() * Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempt++);
     this.#retry = setTimeout(() => this.connect(), waitMs);
     this.#become("retrying");
   }
