@@ -14,7 +14,7 @@ import {
   seconds,
 } from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
-import { listenForShutdown } from "./lib/service/shutdown.ts";
+import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
 import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
 import { SessionMetrics } from "./lib/sessions/metrics.ts";
@@ -156,7 +156,7 @@ async function serve(flags: Flags): Promise<void> {
     max: maxConnections,
   });
 
-  await new Promise((resolve) => shutdown.signal.addEventListener("abort", resolve, { once: true }));
+  await aborted(shutdown.signal);
   log.info("{signal}: shutting down", { signal: shutdown.signal.reason });
   await server.drain({ delayMs: flags.drainDelay, signal: AbortSignal.timeout(flags.shutdownTimeout) });
   log.info("stopped");
