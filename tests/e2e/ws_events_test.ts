@@ -37,6 +37,7 @@ Deno.test("/sessions as events: a reader of any process sees the sessions of all
   const lastId = await last.sessionId;
   const events = await reader.until(({ data }) => data.session_id === lastId);
   assert.equal(events.filter(({ event }) => event === "replaced").length, 10);
+  while (reader.sessions.size > 21) await reader.next(); // the end of client 15 may come after the opening of another
   const truth = await sessionsOf(cluster.port(0));
   assert.deepEqual(new Map(reader.sessions.entries().map(([session, client]) => [client, session])), truth);
   assert.ok(truth.get("early") === await early.sessionId && truth.size === 21);
