@@ -24,7 +24,7 @@ COPY --from=build /solo/tasks-server /solo/tasks-cli /usr/local/bin/
 EXPOSE 4321
 HEALTHCHECK --interval=5s --timeout=4s --start-period=10s CMD ["tasks-cli", "--timeout", "3", "stats"]
 ENTRYPOINT ["tasks-server"]
-CMD ["--host", "0.0.0.0"]
+CMD ["--host", "0.0.0.0", "--max-connections", "10000"]
 
 FROM gcr.io/distroless/cc-debian12:nonroot AS tasks-cli
 COPY --from=build /solo/tasks-cli /usr/local/bin/

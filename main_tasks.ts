@@ -7,7 +7,7 @@ import { defaultMaxConnections } from "./lib/service/descriptors.ts";
 import { listenError } from "./lib/service/errors.ts";
 import { addLogFlags, createProgram, exitOf, flag, integer, port, seconds } from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
-import { listenForShutdown } from "./lib/service/shutdown.ts";
+import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
 
 /** How long clients have to read their replies when the server stops. */
@@ -170,9 +170,7 @@ async function main(args: string[]): Promise<void> {
     address,
     other,
   });
-  if (!shutdown.signal.aborted) {
-    await new Promise((resolve) => shutdown.signal.addEventListener("abort", resolve, { once: true }));
-  }
+  await aborted(shutdown.signal);
   log.info("{signal}: stopping, clients connected: {clients}", {
     signal: shutdown.signal.reason,
     clients: server.connections,

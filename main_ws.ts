@@ -14,10 +14,11 @@ import {
   seconds,
 } from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
-import { listenForShutdown } from "./lib/service/shutdown.ts";
+import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
 import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
 import { SessionMetrics } from "./lib/sessions/metrics.ts";
+import { Page } from "./lib/sessions/page.ts";
 import { RedisRegistry } from "./lib/sessions/redis_registry.ts";
 import type { SessionRegistry } from "./lib/sessions/registry.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
@@ -43,6 +44,7 @@ interface Flags {
   maxConnections?: number;
   drainDelay: number;
   shutdownTimeout: number;
+  page: boolean;
   logLevel: string;
   logFormat: string;
 }
@@ -107,6 +109,11 @@ function createCommandLine() {
         default: 30_000,
         defaultText: "30",
       }),
+    )
+    .addOption(
+      flag("--no-page", "do not show browsers a live page at /; the variable may hold anything", {
+        env: "SOLO_NO_PAGE",
+      }),
     );
   addLogFlags(program).action(() => serve(program.opts<Flags>()));
   program.command("health")
@@ -132,6 +139,7 @@ async function serve(flags: Flags): Promise<void> {
     port: flags.port,
     registry,
     maxConnections,
+    page: flags.page ? new Page() : undefined,
     observer: (counts) => metrics = new SessionMetrics(counts),
   });
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -148,7 +156,7 @@ async function serve(flags: Flags): Promise<void> {
     max: maxConnections,
   });
 
-  await new Promise((resolve) => shutdown.signal.addEventListener("abort", resolve, { once: true }));
+  await aborted(shutdown.signal);
   log.info("{signal}: shutting down", { signal: shutdown.signal.reason });
   await server.drain({ delayMs: flags.drainDelay, signal: AbortSignal.timeout(flags.shutdownTimeout) });
   log.info("stopped");

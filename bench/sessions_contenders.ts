@@ -17,14 +17,23 @@ export interface Contender {
 /** As the platform comes: without this project's configuration. */
 export const bare: Contender = {
   name: "bare Deno upgrade",
-  start: () => startProcess([Deno.execPath(), "run", "-q", "-A", "--no-config", pathOf("sessions_bare.ts")]),
+  start: () =>
+    startProcess([Deno.execPath(), "run", "-q", "--allow-net", "--no-config", pathOf("sessions_bare.ts")]),
 };
 
 /** The same with the one setting that the project runs with, see `unstable` in deno.json. */
 export const bareTuned: Contender = {
   name: "  with our deno.json",
   start: () =>
-    startProcess([Deno.execPath(), "run", "-q", "-A", "--config", CONFIG, pathOf("sessions_bare.ts")]),
+    startProcess([
+      Deno.execPath(),
+      "run",
+      "-q",
+      "--allow-net",
+      "--config",
+      CONFIG,
+      pathOf("sessions_bare.ts"),
+    ]),
 };
 
 export const withMemory: Contender = { name: "ws-server, memory", start: () => wsServer("--redis", "off") };

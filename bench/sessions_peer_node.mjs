@@ -19,6 +19,7 @@ const keys = {
   nodes: `${prefix}:nodes`,
   epoch: `${prefix}:epoch`,
   generation: `${prefix}:generation`,
+  events: `${prefix}:events`,
   channel: `${prefix}:node:`,
 };
 
@@ -36,7 +37,7 @@ const redis = createClient({
   RESP: 3,
   maintNotifications: "disabled",
   commandOptions: { timeout: undefined }, // the default costs a timer for each command
-  scripts: { claim: script("claim", 4), release: script("release", 3), renew: script("renew", 2) },
+  scripts: { claim: script("claim", 5), release: script("release", 4), renew: script("renew", 3) },
 });
 redis.on("error", (error) => console.error(error.message));
 await redis.connect();
@@ -48,7 +49,7 @@ async function ask(session) {
   const state = established ? "e" : "w";
   const validUntil = String(Date.now() + LEASE_MS / 4);
   const [answer, place] = await redis.claim([
-    ...[keys.sessions, keys.nodes, keys.epoch, keys.generation],
+    ...[keys.sessions, keys.nodes, keys.epoch, keys.generation, keys.events],
     ...[clientId, sessionId, node, connectedAt, epoch, state, validUntil, keys.channel],
   ]);
   if (sessions.get(sessionId) !== session) return;
@@ -75,7 +76,16 @@ function release(session) {
   clearTimeout(session.repeat);
   const mode = session.established ? "held" : "ended";
   const { clientId, sessionId } = session;
-  redis.release([keys.sessions, keys.generation, keys.nodes, clientId, sessionId, keys.channel, mode]);
+  redis.release([
+    keys.sessions,
+    keys.generation,
+    keys.nodes,
+    keys.events,
+    clientId,
+    sessionId,
+    keys.channel,
+    mode,
+  ]);
 }
 
 let generation = "";
@@ -84,6 +94,7 @@ async function renew() {
   const reply = await redis.renew([
     keys.nodes,
     keys.generation,
+    keys.events,
     node,
     String(LEASE_MS),
     generation,

@@ -16,8 +16,8 @@ from aiohttp import web
 LEASE_MS = 10_000
 url, prefix, folder = sys.argv[1:]
 node = uuid.uuid4().hex[:8]
-SESSIONS, NODES, EPOCH, GENERATION, CHANNEL = (
-    prefix + end for end in (":sessions", ":nodes", ":epoch", ":generation", ":node:")
+SESSIONS, NODES, EPOCH, GENERATION, EVENTS, CHANNEL = (
+    prefix + end for end in (":sessions", ":nodes", ":epoch", ":generation", ":events", ":node:")
 )
 
 store = redis.asyncio.Redis.from_url(url, decode_responses=True)
@@ -51,7 +51,7 @@ class Session:
         while sessions.get(self.session_id) is self and not self.established:
             valid_until = int(time.time() * 1000) + LEASE_MS // 4
             reply = await claim_script(
-                [SESSIONS, NODES, EPOCH, GENERATION],
+                [SESSIONS, NODES, EPOCH, GENERATION, EVENTS],
                 [self.client_id, self.session_id, node, self.connected_at, self.epoch, "w", valid_until, CHANNEL],
             )
             if sessions.get(self.session_id) is not self:
@@ -77,7 +77,7 @@ class Session:
     async def release(self):
         if sessions.pop(self.session_id, None):
             mode = "held" if self.established else "ended"
-            await release_script([SESSIONS, GENERATION, NODES], [self.client_id, self.session_id, CHANNEL, mode])
+            await release_script([SESSIONS, GENERATION, NODES, EVENTS], [self.client_id, self.session_id, CHANNEL, mode])
 
 
 async def connect(request):
@@ -100,7 +100,7 @@ async def renew(leased):
     generation = ""
     while True:
         mode = "renew" if generation else "join"
-        reply = await renew_script([NODES, GENERATION], [node, LEASE_MS, generation, mode, 0, ""])
+        reply = await renew_script([NODES, GENERATION, EVENTS], [node, LEASE_MS, generation, mode, 0, ""])
         if reply[0] == "lapsed":
             sys.exit("the lease is over")
         if not generation:

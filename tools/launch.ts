@@ -20,6 +20,9 @@ export function fromSources(permissionSet: string, entry: string, ...args: strin
   return [Deno.execPath(), "run", "-q", "--no-prompt", `-P=${permissionSet}`, entry, ...args];
 }
 
+/** How long a part may take to end; our servers give their clients half of it. */
+const PATIENCE_MS = 10_000;
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
@@ -37,7 +40,7 @@ export async function launch(parts: Part[], onUp: () => void): Promise<number> {
   const ended = Promise.withResolvers<number>();
   let stopping = false;
   const stop = () => {
-    if (stopping) children.forEach(terminate);
+    if (stopping) children.forEach((child) => terminate(child));
     ended.resolve(0);
   };
   for (const name of SIGNALS) Deno.addSignalListener(name, stop);
@@ -76,16 +79,18 @@ export async function launch(parts: Part[], onUp: () => void): Promise<number> {
   stopping = true;
   for (const child of children.toReversed()) {
     terminate(child);
+    const impatience = setTimeout(() => terminate(child, "SIGKILL"), PATIENCE_MS);
     await child.status;
+    clearTimeout(impatience);
   }
   await Promise.all(output);
   for (const name of SIGNALS) Deno.removeSignalListener(name, stop);
   return code;
 }
 
-function terminate(child: Deno.ChildProcess): void {
+function terminate(child: Deno.ChildProcess, signal: Deno.Signal = "SIGTERM"): void {
   try {
-    child.kill("SIGTERM");
+    child.kill(signal);
   } catch {
     // has ended already
   }

@@ -1,17 +1,21 @@
-/** What the kernel has accounted to a process: needs all permissions, Deno guards `/proc`. */
+/** What the kernel has accounted to a process. Read by `cat`: Deno lets no one read /proc who is not allowed everything. */
 
 /** Linux counts CPU time in these on every architecture that Deno runs on. */
 const TICK_MS = 10;
 
 /** CPU time of all threads so far, ms, in steps of 10. */
 export function cpuMs(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const stat = read(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the name before may hold spaces
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS; // utime, stime
 }
 
 /** Resident memory now, bytes. */
 export function residentBytes(pid: number): number {
-  const kib = Deno.readTextFileSync(`/proc/${pid}/status`).match(/^VmRSS:\s+(\d+) kB$/m)?.[1];
+  const kib = read(`/proc/${pid}/status`).match(/^VmRSS:\s+(\d+) kB$/m)?.[1];
   return Number(kib) * 1024;
+}
+
+function read(path: string): string {
+  return new TextDecoder().decode(new Deno.Command("cat", { args: [path] }).outputSync().stdout);
 }

@@ -11,7 +11,7 @@ export class WorkerProcess implements AsyncDisposable {
   /** @param script The module that calls `answerRequests`. */
   constructor(script: URL) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-q", "-A", script.pathname],
+      args: ["run", "-q", "--allow-net", script.pathname],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

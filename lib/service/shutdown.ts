@@ -23,3 +23,17 @@ export function listenForShutdown(onSecond: () => void): Shutdown {
     [Symbol.dispose]: () => handlers.forEach((remove) => remove()),
   };
 }
+
+/**
+ * Waits until a signal is aborted; not at all where it is so already, as by a SIGTERM during the start.
+ *
+ * @example
+ * ```ts
+ * await aborted(AbortSignal.timeout(1));
+ * await aborted(AbortSignal.abort());
+ * ```
+ */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}

@@ -1,4 +1,5 @@
 import { closeFramesWritten } from "./close_frame.ts";
+import { MemoryEvents } from "./memory_events.ts";
 import type { Candidate, RegistryState, SessionEntry, SessionRegistry } from "./registry.ts";
 
 /** How many entries make one page of a listing. */
@@ -15,6 +16,7 @@ export class MemoryRegistry implements SessionRegistry {
   readonly state: RegistryState = "ready";
   /** The name of this process in listings. */
   readonly node: string;
+  readonly events: MemoryEvents = new MemoryEvents();
   readonly #holdings = new Map<string, Holding>();
   #epoch = 0;
 
@@ -27,27 +29,28 @@ export class MemoryRegistry implements SessionRegistry {
     const holding: Holding = { candidate, epoch: ++this.#epoch, established: false };
     this.#holdings.set(candidate.clientId, holding);
     if (!older) {
-      establish(holding);
+      this.#establish(holding);
       return;
     }
+    if (older.established) this.events.add("replaced", this.#entry(older));
     older.candidate.revoke({ kind: "replaced", bySessionId: candidate.sessionId, byNode: this.node });
     closeFramesWritten().then(() => {
-      if (this.#holdings.get(candidate.clientId) === holding) establish(holding);
+      if (this.#holdings.get(candidate.clientId) === holding) this.#establish(holding);
     });
   }
 
   release(candidate: Candidate): void {
-    if (this.#holdings.get(candidate.clientId)?.candidate === candidate) {
-      this.#holdings.delete(candidate.clientId);
-    }
+    const holding = this.#holdings.get(candidate.clientId);
+    if (holding?.candidate !== candidate) return;
+    this.#holdings.delete(candidate.clientId);
+    if (holding.established) this.events.add("closed", this.#entry(holding));
   }
 
   async *list(): AsyncGenerator<SessionEntry[]> {
     let page: SessionEntry[] = [];
-    for (const { candidate, epoch, established } of this.#holdings.values()) {
-      if (!established) continue;
-      const { clientId, sessionId, connectedAtMs } = candidate;
-      page.push({ clientId, sessionId, node: this.node, epoch, connectedAtMs });
+    for (const holding of this.#holdings.values()) {
+      if (!holding.established) continue;
+      page.push(this.#entry(holding));
       if (page.length < PAGE_SIZE) continue;
       yield page;
       page = [];
@@ -59,9 +62,14 @@ export class MemoryRegistry implements SessionRegistry {
     this.#holdings.clear();
     return Promise.resolve();
   }
-}
 
-function establish(holding: Holding): void {
-  holding.established = true;
-  holding.candidate.establish();
+  #establish(holding: Holding): void {
+    holding.established = true;
+    this.events.add("opened", this.#entry(holding));
+    holding.candidate.establish();
+  }
+
+  #entry({ candidate: { clientId, sessionId, connectedAtMs }, epoch }: Holding): SessionEntry {
+    return { clientId, sessionId, node: this.node, epoch, connectedAtMs };
+  }
 }

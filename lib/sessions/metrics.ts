@@ -60,6 +60,11 @@ export class SessionMetrics implements RegistryObserver {
     buckets: BUCKETS_S,
     ...this.#with,
   });
+  readonly #readersCut = new Counter({
+    name: "solo_event_readers_cut_total",
+    help: "Readers of the events that were too slow",
+    ...this.#with,
+  });
   readonly #rejections = new Counter({
     name: "solo_unhandled_rejections_total",
     help: "Failures inside the platform that would have ended the process",
@@ -83,6 +88,7 @@ export class SessionMetrics implements RegistryObserver {
       "Descriptors of peers that reset the connection during the upgrade",
       counts.lost,
     );
+    gauge("solo_event_readers", "Who reads the events of sessions now in this process", counts.readers);
   }
 
   /** The text for a scrape, and its content type. */
@@ -100,6 +106,10 @@ export class SessionMetrics implements RegistryObserver {
 
   onRefused(reason: "bad-request" | "draining" | "full" | "no-lease"): void {
     this.#refused.inc({ reason });
+  }
+
+  onReaderCut(): void {
+    this.#readersCut.inc();
   }
 
   onUnhandledRejection(): void {

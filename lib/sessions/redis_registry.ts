@@ -3,6 +3,7 @@ import { messageOf, ProgramError } from "../service/errors.ts";
 import { type Clock, monotonicClock } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
 import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
+import { RedisEvents } from "./redis_events.ts";
 import {
   type ClaimReply,
   type NodeMessage,
@@ -67,6 +68,7 @@ interface Holding {
  * node that lost touch has ended its sessions before anyone treats them as gone. It comes back as a new node.
  */
 export class RedisRegistry implements SessionRegistry {
+  readonly events: RedisEvents;
   readonly #store: RedisStore;
   readonly #clock: Clock;
   readonly #observe: () => RegistryObserver | undefined;
@@ -105,6 +107,8 @@ export class RedisRegistry implements SessionRegistry {
   #sweeping = false;
   #sweepAll = false;
   #reconcile: Iterator<Holding> | undefined;
+  /** Who waits for a renewal that was sent after this moment and finds the data complete. */
+  #settling: { sinceMs: number; resolve: () => void }[] = [];
   #closed = false;
 
   private constructor(options: RedisRegistryOptions) {
@@ -124,6 +128,10 @@ export class RedisRegistry implements SessionRegistry {
       onLost: (error) => this.#onLost(error),
       onRoundTrip: (ms) => this.#observe()?.onRoundTrip?.(ms),
     });
+    this.events = new RedisEvents(
+      this.#store,
+      () => new Promise((resolve) => this.#settling.push({ sinceMs: this.#clock.nowMs(), resolve })),
+    );
   }
 
   /**
@@ -462,6 +470,7 @@ export class RedisRegistry implements SessionRegistry {
     }
     this.#unreachable = false;
     if (formerNode !== "" && reply.generation === this.#generation) this.#former.node = "";
+    if (reply.settled) this.#onSettled(sentAt.monotonicMs);
     this.#afterRenewal(reply);
   }
 
@@ -479,6 +488,12 @@ export class RedisRegistry implements SessionRegistry {
     if (generation !== this.#generation || this.#missedMessages) this.#announce(generation);
     else this.#reconcileSome();
     if (settled && (deadNodes.length > 0 || this.#sweepAll)) this.#sweep();
+  }
+
+  #onSettled(sentAtMs: number): void {
+    const waiting = this.#settling;
+    this.#settling = waiting.filter(({ sinceMs }) => sinceMs >= sentAtMs);
+    for (const { sinceMs, resolve } of waiting) if (sinceMs < sentAtMs) resolve();
   }
 
   /** Asks about every session: the answers put back what was lost and end what was replaced meanwhile. */

@@ -3,7 +3,8 @@
  *
  * With the prefix `solo`: `solo:sessions:0` … `solo:sessions:255`, hashes `client_id -> line` (see lua/line.lua), a
  * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `solo:nodes`, a sorted
- * set `node -> end of lease`; `solo:epoch`; `solo:generation` (see lua/renew.lua); a channel `solo:node:<node>` each.
+ * set `node -> end of lease`; `solo:epoch`; `solo:generation` (see lua/renew.lua); `solo:events`, a stream (see
+ * lua/line.lua); a channel `solo:node:<node>` each.
  */
 
 import { createClient, defineScript, RESP_TYPES } from "@redis/client";
@@ -58,6 +59,9 @@ export type NodeMessage =
   | { kind: "evict"; sessionId: string; bySessionId: string; byNode: string; clientId: string }
   | { kind: "turn"; sessionId: string };
 
+/** The id of an event and its text. */
+export type RawEvent = [id: string, text: string];
+
 /** How a store reaches its Redis, and whom it tells. */
 export interface RedisStoreOptions {
   /** `redis://` or `rediss://`, with user, password and database where needed. */
@@ -95,13 +99,14 @@ function script(lua: string, keys: number) {
 }
 
 const SCRIPTS = {
-  claim: script(lineLua + claimLua, 4),
-  release: script(lineLua + releaseLua, 3),
-  renew: script(lineLua + renewLua, 2),
+  claim: script(lineLua + claimLua, 5),
+  release: script(lineLua + releaseLua, 4),
+  renew: script(lineLua + renewLua, 3),
 };
 
+/** @param options.mends Whether it connects again by itself. */
 // deno-lint-ignore explicit-function-return-type -- the type of a client is spelled by its library alone
-function connect(url: string, onError: (error: Error) => void) {
+export function connect(url: string, onError: (error: Error) => void, { mends }: { mends: boolean }) {
   return createClient({
     url,
     RESP: 3, // messages and replies share one connection, in order: one that lost messages has failed altogether
@@ -112,12 +117,12 @@ function connect(url: string, onError: (error: Error) => void) {
     commandOptions: { timeout: undefined },
     socket: {
       connectTimeout: 2000,
-      reconnectStrategy: (attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS),
+      reconnectStrategy: mends && ((attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS)),
     },
   }).on("error", onError);
 }
 
-type Client = ReturnType<typeof connect>;
+export type Client = ReturnType<typeof connect>;
 
 /** One connection to Redis that mends itself, and one method for each atomic operation. */
 export class RedisStore {
@@ -126,6 +131,7 @@ export class RedisStore {
   readonly #nodesKey: string;
   readonly #epochKey: string;
   readonly #generationKey: string;
+  readonly #eventsKey: string;
   readonly #channelPrefix: string;
   /** Our own around every command: the library's covers only those not yet sent. */
   readonly #deadline: SharedDeadline;
@@ -140,6 +146,7 @@ export class RedisStore {
     this.#nodesKey = `${prefix}:nodes`;
     this.#epochKey = `${prefix}:epoch`;
     this.#generationKey = `${prefix}:generation`;
+    this.#eventsKey = `${prefix}:events`;
     this.#channelPrefix = `${prefix}:node:`;
     this.#deadline = new SharedDeadline(options.commandTimeoutMs, "Redis did not answer");
   }
@@ -164,7 +171,7 @@ export class RedisStore {
       if (client !== this.#client) return;
       this.#lastError = error;
       this.#options.onLost(error);
-    });
+    }, { mends: true });
     client.on("ready", () => {
       if (client === this.#client) this.#options.onConnected();
     });
@@ -209,7 +216,7 @@ export class RedisStore {
     const { clientId, sessionId, node, connectedAtMs, epoch, established, validUntilMs } = place;
     const [answer, at, newestSessionId, newestNode] = await this.#run((client) =>
       client.claim(
-        [this.#bucketKey(clientId), this.#nodesKey, this.#epochKey, this.#generationKey],
+        [this.#bucketKey(clientId), this.#nodesKey, this.#epochKey, this.#generationKey, this.#eventsKey],
         [
           clientId,
           sessionId,
@@ -229,7 +236,7 @@ export class RedisStore {
   async release(clientId: string, sessionId: string, mode: ReleaseMode): Promise<boolean> {
     const removed = await this.#run((client) =>
       client.release(
-        [this.#bucketKey(clientId), this.#generationKey, this.#nodesKey],
+        [this.#bucketKey(clientId), this.#generationKey, this.#nodesKey, this.#eventsKey],
         [clientId, sessionId, this.#channelPrefix, mode],
       )
     );
@@ -252,7 +259,7 @@ export class RedisStore {
     const { node, leaseMs, knownGeneration, mode, graceMs, formerNode, knownNodes } = lease;
     const [status, generation, now, settled, nodes, deadNodes] = await this.#run((client) =>
       client.renew(
-        [this.#nodesKey, this.#generationKey],
+        [this.#nodesKey, this.#generationKey, this.#eventsKey],
         [node, String(leaseMs), knownGeneration, mode, String(graceMs), formerNode, ...knownNodes],
       )
     ) as [string, string, string, string, string[], string[]];
@@ -304,6 +311,16 @@ export class RedisStore {
     }
   }
 
+  /** At most `count` events from the id `from` to the id `to`, both included. */
+  async eventRange(from: string, to: string, count: number): Promise<RawEvent[]> {
+    return await this.#run((client) => eventRange(client, this.#eventsKey, from, to, count));
+  }
+
+  /** Where a reader of the events connects, and the key that it reads. */
+  get eventSource(): { url: string; key: string; timeoutMs: number } {
+    return { url: this.#options.url, key: this.#eventsKey, timeoutMs: this.#options.commandTimeoutMs };
+  }
+
   #bucket(key: string): Promise<string[]> {
     // a flat array: an object would put clients named like numbers first
     return this.#run((client) =>
@@ -332,6 +349,30 @@ export class RedisStore {
       throw new RegistryUnreachableError(messageOf(error), { cause: error });
     }
   }
+}
+
+/** At most `count` events from the id `from` to the id `to`, both included. */
+export async function eventRange(
+  client: Client,
+  key: string,
+  from: string,
+  to: string,
+  count: number,
+): Promise<RawEvent[]> {
+  const entries = await client.sendCommand<[string, string[]][]>([
+    "XRANGE",
+    key,
+    from,
+    to,
+    "COUNT",
+    String(count),
+  ]);
+  return entries.map(rawEvent);
+}
+
+/** An entry of the stream; its one field is the text. */
+export function rawEvent([id, fields]: [id: string, fields: string[]]): RawEvent {
+  return [id, fields[1] ?? ""];
 }
 
 /**

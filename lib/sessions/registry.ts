@@ -6,6 +6,8 @@
  * established session per `client_id`, and of any number that race exactly the newest is left.
  */
 
+import type { SessionEvents } from "./events.ts";
+
 /** A connection that wants to be the session of its client. Implemented by the server's side. */
 export interface Candidate {
   readonly clientId: string;
@@ -74,6 +76,9 @@ export interface SessionRegistry extends AsyncDisposable {
    * @throws {RegistryUnreachableError} from the iteration when the store does not answer.
    */
   list(): AsyncIterable<SessionEntry[]>;
+
+  /** What becomes of those sessions. */
+  readonly events: SessionEvents;
 }
 
 /** The store behind a registry did not answer in time. */

@@ -4,7 +4,9 @@ import { getLogger } from "../service/log.ts";
 import { ClientIdError, parseClientId } from "./client_id.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
 import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
+import { EventStream, MAX_READERS } from "./event_stream.ts";
 import { JSON_LISTING, listingStream, TEXT_LISTING } from "./listing.ts";
+import type { Page } from "./page.ts";
 import { RegistryUnreachableError, type SessionRegistry } from "./registry.ts";
 import { CLOSE_TIMEOUT_MS, IDLE_TIMEOUT_S, Session, type SessionHost } from "./session.ts";
 
@@ -32,6 +34,7 @@ export interface ServerObserver {
   onOpened(): void;
   onClosed(code: number): void;
   onRefused(reason: RefusalReason): void;
+  onReaderCut(): void;
   scrape(): Promise<{ text: string; contentType: string }>;
 }
 
@@ -42,6 +45,8 @@ export interface Counts {
   established(): number;
   /** Given up: see `OPEN_TIMEOUT_MS`. */
   lost(): number;
+  /** Who reads the events. */
+  readers(): number;
 }
 
 type RefusalReason = "bad-request" | "draining" | "full" | "no-lease";
@@ -53,6 +58,8 @@ export interface SessionServerOptions {
   registry: SessionRegistry;
   /** More sockets than this are refused with 503. */
   maxConnections: number;
+  /** What a browser is shown at `/`. @default nothing */
+  page?: Page;
   /** Makes the observer, which may ask for the counts at any time. */
   observer: (counts: Counts) => ServerObserver;
 }
@@ -62,6 +69,10 @@ export class SessionServer implements SessionHost {
   readonly #registry: SessionRegistry;
   readonly #maxConnections: number;
   readonly #observer: ServerObserver;
+  readonly #page: Page | undefined;
+  readonly #events: EventStream;
+  /** Answers with events whose connections may still be open. */
+  #eventAnswers = 0;
   readonly #hostname: string;
   #port: number;
   #http!: Deno.HttpServer<Deno.NetAddr>;
@@ -77,13 +88,16 @@ export class SessionServer implements SessionHost {
   private constructor(options: SessionServerOptions) {
     this.#registry = options.registry;
     this.#maxConnections = options.maxConnections;
+    this.#page = options.page;
     this.#hostname = options.hostname;
     this.#port = options.port;
     this.#observer = options.observer({
       connections: () => this.#sessions.size,
       established: () => this.#established,
       lost: () => this.#lost,
+      readers: () => this.#events.readers,
     });
+    this.#events = new EventStream({ registry: this.#registry, onCut: () => this.#observer.onReaderCut() });
   }
 
   /**
@@ -118,6 +132,7 @@ export class SessionServer implements SessionHost {
     log.info("draining {count} connections", { count: this.#sessions.size });
     try {
       await delay(delayMs, undefined, { signal });
+      this.#events.end();
       let batch = 0;
       for (const session of [...this.#sessions]) {
         session.close(CLOSE_CODES.goingAway);
@@ -128,6 +143,7 @@ export class SessionServer implements SessionHost {
     } catch {
       log.warn("no time left: dropping {count} connections", { count: this.#sessions.size });
     }
+    this.#events.end();
     for (const session of this.#sessions) session.closeNow();
     clearInterval(this.#openingWatch);
     const stopped = this.#http.shutdown(); // waits for answers that are being sent
@@ -192,7 +208,7 @@ export class SessionServer implements SessionHost {
     };
     // Nobody looks at a request's signal: "no-legacy-abort" in deno.json spares its error per request, which was a
     // quarter of what an upgrade costs.
-    this.#http = Deno.serve(options, (request) => this.#handle(request));
+    this.#http = Deno.serve(options, (request, info) => this.#handle(request, info));
     this.#http.finished.catch((error) => this.#serveAgain(error));
   }
 
@@ -211,13 +227,15 @@ export class SessionServer implements SessionHost {
     }
   }
 
-  #handle(request: Request): Response | Promise<Response> {
+  #handle(request: Request, { completed }: Deno.ServeHandlerInfo): Response | Promise<Response> {
     let url: URL;
     try {
       url = new URL(request.url);
     } catch {
       return text(400, "the Host header is not a host name");
     }
+    const page = this.#page?.answer(request, url.pathname);
+    if (page) return page;
     const route = ROUTES[url.pathname];
     if (!route) return text(404, `no such path; there are ${Object.keys(ROUTES).join(", ")}`);
     if (request.method !== "GET" && request.method !== "HEAD") {
@@ -227,7 +245,7 @@ export class SessionServer implements SessionHost {
       case "connect":
         return this.#connect(request, url);
       case "sessions":
-        return this.#list(request);
+        return this.#list(request, completed);
       case "alive":
         return text(200, "alive");
       case "ready":
@@ -275,8 +293,36 @@ export class SessionServer implements SessionHost {
     );
   }
 
-  async #list(request: Request): Promise<Response> {
-    const json = request.headers.get("accept")?.includes("application/json") ?? false;
+  #list(request: Request, completed: Promise<void>): Response | Promise<Response> {
+    const accept = request.headers.get("accept") ?? "";
+    if (accept.includes("text/event-stream")) return this.#stream(request, completed);
+    return this.#listing(request, accept.includes("application/json"));
+  }
+
+  /** The sessions and then what becomes of them; see docs/sessions-events.md. */
+  #stream(request: Request, completed: Promise<void>): Response {
+    const headers = {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store, no-transform",
+      "x-accel-buffering": "no", // nginx would collect events
+      vary: "accept",
+    };
+    if (request.method === "HEAD") return new Response(null, { headers });
+    const refuse = (why: string) => text(503, why, { "retry-after": RETRY_AFTER_S });
+    if (this.#draining) return refuse("this process is being stopped");
+    if (this.#registry.state === "unleased" || this.#registry.state === "unreachable") {
+      return refuse("the session registry does not answer");
+    }
+    if (this.#eventAnswers >= MAX_READERS) {
+      return refuse(`this process serves ${MAX_READERS} readers already`);
+    }
+    this.#eventAnswers++;
+    const gone = () => void this.#eventAnswers--;
+    completed.then(gone, gone);
+    return new Response(this.#events.open(request.headers.get("last-event-id") ?? ""), { headers });
+  }
+
+  async #listing(request: Request, json: boolean): Promise<Response> {
     const format = json ? JSON_LISTING : TEXT_LISTING;
     const headers = { "content-type": format.contentType, "cache-control": "no-store", vary: "accept" };
     if (request.method === "HEAD") return new Response(null, { headers });

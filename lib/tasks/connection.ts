@@ -2,7 +2,7 @@
 
 import type { Clock } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
-import { type Dispatcher, PendingReply } from "./dispatcher.ts";
+import { type Dispatcher, hasEnded, TaskReply } from "./dispatcher.ts";
 import { Framer } from "./framing.ts";
 import { encode, parseRequest, ProtocolError } from "./protocol.ts";
 
@@ -31,7 +31,7 @@ interface HeldReply {
   line: (() => string) | undefined;
   /** Characters that it keeps in memory. */
   length: number;
-  /** Stops waiting. */
+  /** Stops listening for the end of its task. */
   drop?: () => void;
 }
 
@@ -153,8 +153,9 @@ export class Connection {
 
   #reply(text: string): void {
     const answer = this.#dispatcher.answer(parseRequest(text), this.id);
-    if (answer instanceof PendingReply) {
-      this.#holdUntilEnd(answer);
+    if (answer instanceof TaskReply) {
+      if (answer.waits || this.#held.length > 0) this.#hold(answer);
+      else this.#ready += encode(answer.reply());
     } else if (this.#held.length > 0) {
       const line = encode(answer);
       this.#held.push({ line: () => line, length: line.length });
@@ -164,18 +165,22 @@ export class Connection {
     }
   }
 
-  #holdUntilEnd(pending: PendingReply): void {
-    const held: HeldReply = { line: undefined, length: 0 };
-    held.drop = this.#dispatcher.queue.onEnd(pending.task, ({ result }) => {
-      held.line = () => encode(pending.reply()); // not before its turn: a thousand may wait for the same large result
-      held.length = result?.length ?? 0;
+  /** Keeps a reply until its turn has come, and until its task has ended where it waits for that. */
+  #hold({ task, waits, reply }: TaskReply): void {
+    const line = () => encode(reply()); // not before its turn: a thousand may wait for the same large result
+    const held: HeldReply = { line: waits ? undefined : line, length: task.result?.length ?? 0 };
+    this.#held.push(held);
+    this.#heldLength += held.length;
+    if (hasEnded(task)) return;
+    held.drop = this.#dispatcher.queue.onEnd(task, ({ result }) => {
       held.drop = undefined;
+      held.line = line;
+      held.length = result?.length ?? 0;
       this.#heldLength += held.length;
       if (this.#held[0] !== held) return;
       this.#flush()?.catch(() => this.cut());
       this.#wake?.();
     });
-    this.#held.push(held);
   }
 
   #isFull(): boolean {
@@ -222,7 +227,8 @@ export class Connection {
   /** Makes held replies ready as far as they are known, a bounded amount at a time. */
   #takeHeld(): void {
     while (this.#held[0]?.line !== undefined && this.#ready.length <= MAX_UNSENT) {
-      const { line, length } = this.#held.shift()!;
+      const { line, length, drop } = this.#held.shift()!;
+      drop?.();
       this.#ready += line!();
       this.#heldLength -= length;
     }

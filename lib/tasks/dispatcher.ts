@@ -8,13 +8,13 @@ import type { Task, TaskQueue } from "./queue.ts";
 /** The longest name of an unknown kind that is kept: enough to see a typing mistake. */
 const MAX_UNKNOWN_NAME = 64;
 
-/** A reply that has to wait until a task has ended. */
-export class PendingReply {
+/** A reply about a task, to be made when its turn has come: the task may have changed by then. */
+export class TaskReply {
   constructor(
-    /** The task, which has not ended yet. */
     readonly task: Task,
-    /** The reply; to be called when the task has ended. */
-    readonly reply: () => Reply<Request["type"]>,
+    /** Whether it has to wait until the task, which has not ended yet, has ended. */
+    readonly waits: boolean,
+    readonly reply: () => Reply<"status" | "get_result">,
   ) {}
 }
 
@@ -40,21 +40,18 @@ export class Dispatcher {
    * @param owner Who asks, as a number; decides whether `status` waits.
    * @throws {ProtocolError} where the request names a task that is not known.
    */
-  answer(request: Request, owner: number): Reply<Request["type"]> | PendingReply {
+  answer(request: Request, owner: number): Reply<Request["type"]> | TaskReply {
     switch (request.type) {
       case "run":
         return this.#run(request.task_name, request.data, owner);
       case "status": {
         const task = this.#known(request.task_id);
-        const reply = () => this.#status(task);
-        return hasEnded(task) || !(request.wait ?? task.owner === owner)
-          ? reply()
-          : new PendingReply(task, reply);
+        const waits = !hasEnded(task) && (request.wait ?? task.owner === owner);
+        return new TaskReply(task, waits, () => this.#status(task));
       }
       case "get_result": {
         const task = this.#known(request.task_id);
-        const reply = () => result(task);
-        return hasEnded(task) || !request.wait ? reply() : new PendingReply(task, reply);
+        return new TaskReply(task, !hasEnded(task) && request.wait === true, () => result(task));
       }
       case "list":
         return this.#list();
@@ -104,7 +101,8 @@ export class Dispatcher {
   }
 }
 
-function hasEnded(task: Task): boolean {
+/** Whether nothing about a task will change any more. */
+export function hasEnded(task: Task): boolean {
   return task.status === "success" || task.status === "error";
 }
 

@@ -135,9 +135,11 @@ Deno.test("balancer: only the public paths lead inside, and each request is logg
   }
   for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);
   await disconnect([await WsClient.establish(service.port, "logged")]);
-  await service.balancer.stop();
-  const requests = service.balancer.log.filter(({ logger }) => logger?.startsWith("http.log.access"));
-  assert.ok(requests.some(({ request }) => request?.uri === "/?client_id=logged"));
+  const isLogged = () =>
+    service.balancer.log.some(({ logger, request }) =>
+      logger?.startsWith("http.log.access") && request?.uri === "/?client_id=logged"
+    );
+  await until(isLogged, "the connection stands in the access log, now that it has ended");
 });
 
 /** Ways to write /metrics; some of them a ws-server would understand. */

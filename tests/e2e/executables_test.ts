@@ -6,7 +6,7 @@ import { commandOf, type ProgramName } from "../support/program.ts";
 
 /** Packages of deno.json that each program has nothing to do with. */
 const FOREIGN: Record<ProgramName, string[]> = {
-  "ws-server": ["fast-check", "yocto-spinner", "zod"],
+  "ws-server": ["axe-core", "fast-check", "playwright-core", "yocto-spinner", "zod"],
   "tasks-server": ["@redis/client", "fast-check", "prom-client", "yocto-spinner"],
   "tasks-cli": ["@redis/client", "fast-check", "prom-client"],
 };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { sessionsOf } from "../support/cluster.ts";
-import { startServer } from "../support/program.ts";
+import { startServer, unlessOlderRuntime } from "../support/program.ts";
 import { encodeFrame, OPCODES, rawRequest, RawWebSocket } from "../support/raw_websocket.ts";
 import { WsClient } from "../support/ws_client.ts";
 
@@ -56,21 +56,27 @@ const REFUSED: [what: string, request: string, status: number, says: RegExp][] =
   ["a head over 64 KiB", upgrade("/?client_id=kim", { Cookie: "x".repeat(1 << 17) }), 400, /^/],
 ];
 
-Deno.test("ws-server: every bad request is answered with its status and a line that says why", async (t) => {
-  await using server = await startServer("ws-server", ["--redis", "off"]);
-  await using witness = await WsClient.establish(server.port, "witness");
-  for (const [what, request, status, says] of REFUSED) {
-    await t.step(what, async () => {
-      const answer = await rawRequest(server.port, request);
-      assert.match(answer, new RegExp(`^HTTP/1.[01] ${status} `), answer);
-      const [head, body] = answer.split("\r\n\r\n", 2);
-      assert.match(body ?? "", says);
-      if (status === 405) assert.match(head!, /allow: GET, HEAD/i);
-      if (status === 426) assert.match(head!, /upgrade: websocket/i);
-    });
-  }
-  assert.deepEqual([...await sessionsOf(server.port)], [["witness", await witness.sessionId]]);
-});
+Deno.test(
+  unlessOlderRuntime(
+    "ws-server: every bad request is answered with its status and a line that says why",
+    "the base runtime does not always answer who has half-closed",
+  ),
+  async (t) => {
+    await using server = await startServer("ws-server", ["--redis", "off"]);
+    await using witness = await WsClient.establish(server.port, "witness");
+    for (const [what, request, status, says] of REFUSED) {
+      await t.step(what, async () => {
+        const answer = await rawRequest(server.port, request);
+        assert.match(answer, new RegExp(`^HTTP/1.[01] ${status} `), answer);
+        const [head, body] = answer.split("\r\n\r\n", 2);
+        assert.match(body ?? "", says);
+        if (status === 405) assert.match(head!, /allow: GET, HEAD/i);
+        if (status === 426) assert.match(head!, /upgrade: websocket/i);
+      });
+    }
+    assert.deepEqual([...await sessionsOf(server.port)], [["witness", await witness.sessionId]]);
+  },
+);
 
 Deno.test("ws-server: what is odd and allowed is served", async () => {
   await using server = await startServer("ws-server", ["--redis", "off"]);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
-import { commandOf, Program, runProgram, startServer } from "../support/program.ts";
+import { commandOf, Program, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { freePort } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
@@ -30,32 +30,38 @@ Deno.test("ws-server --max-connections: refuses the surplus with 503, keeps the 
   await closeAll(clients);
 });
 
-Deno.test("ws-server at the descriptor limit: those connected stay, and it recovers by itself", async () => {
-  const port = freePort();
-  const program = new LimitedProgram(port);
-  await using _ending = program;
-  await program.listening();
-  const clients: WsClient[] = [];
-  const connections: Deno.Conn[] = [];
-  for (let i = 0; i < 10; i++) clients.push(await WsClient.establish(port, `client ${i}`));
-  for (let i = 0; i < 200; i++) { // more than it can open
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined); // or refused
-    if (connection) connections.push(connection);
-  }
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  assert.ok(clients.every((client) => client.isOpen), "those connected stay");
-  for (const connection of connections) connection.close();
-  await until(async () => {
-    try {
-      return (await sessionsOf(port)).size === 10;
-    } catch {
-      return false;
+Deno.test(
+  unlessOlderRuntime(
+    "ws-server at the descriptor limit: those connected stay, and it recovers by itself",
+    "the base runtime does not recover",
+  ),
+  async () => {
+    const port = freePort();
+    const program = new LimitedProgram(port);
+    await using _ending = program;
+    await program.listening();
+    const clients: WsClient[] = [];
+    const connections: Deno.Conn[] = [];
+    for (let i = 0; i < 10; i++) clients.push(await WsClient.establish(port, `client ${i}`));
+    for (let i = 0; i < 200; i++) { // more than it can open
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined); // or refused
+      if (connection) connections.push(connection);
     }
-  }, "it answers again");
-  clients.push(await WsClient.establish(port, "next"));
-  assert.ok(clients.every((client) => client.isOpen));
-  await closeAll(clients);
-});
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.ok(clients.every((client) => client.isOpen), "those connected stay");
+    for (const connection of connections) connection.close();
+    await until(async () => {
+      try {
+        return (await sessionsOf(port)).size === 10;
+      } catch {
+        return false;
+      }
+    }, "it answers again");
+    clients.push(await WsClient.establish(port, "next"));
+    assert.ok(clients.every((client) => client.isOpen));
+    await closeAll(clients);
+  },
+);
 
 Deno.test("ws-server on SIGTERM: says so, waits, closes with 1001, leaves no entry, exits 0", async () => {
   await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "1"] });
@@ -82,21 +88,27 @@ Deno.test("ws-server on a second signal: exits at once", async () => {
   assert.equal(await server.program.stop("SIGINT"), 1);
 });
 
-Deno.test("ws-server --shutdown-timeout: ends in time whatever clients do", async () => {
-  await using server = await startServer("ws-server", [
-    "--redis",
-    "off",
-    "--drain-delay",
-    "60",
-    "--shutdown-timeout",
-    "1",
-  ]);
-  await using client = await WsClient.establish(server.port, "kim");
-  const startMs = performance.now();
-  assert.equal(await server.program.stop("SIGTERM"), 0);
-  assert.ok(performance.now() - startMs < 10_000);
-  await client.end();
-});
+Deno.test(
+  unlessOlderRuntime(
+    "ws-server --shutdown-timeout: ends in time whatever clients do",
+    "the base runtime does not end a wait on a timeout",
+  ),
+  async () => {
+    await using server = await startServer("ws-server", [
+      "--redis",
+      "off",
+      "--drain-delay",
+      "60",
+      "--shutdown-timeout",
+      "1",
+    ]);
+    await using client = await WsClient.establish(server.port, "kim");
+    const startMs = performance.now();
+    assert.equal(await server.program.stop("SIGTERM"), 0);
+    assert.ok(performance.now() - startMs < 10_000);
+    await client.end();
+  },
+);
 
 Deno.test("ws-server: a wrong command line is one line and exit 2", async () => {
   for (
@@ -194,3 +206,11 @@ class LimitedProgram implements AsyncDisposable {
     await this.#child.status;
   }
 }
+
+Deno.test("ws-server: a signal that comes while it starts ends it too", async () => {
+  await using cluster = await Cluster.start({ nodes: 1, leaseS: 10 }); // joining takes a second
+  const program = new Program("ws-server", ["--host", "127.0.0.1", "--port", "0", ...cluster.flags]);
+  await using _ending = program;
+  await program.line(/holds a lease/);
+  assert.equal(await program.stop("SIGTERM"), 0);
+});

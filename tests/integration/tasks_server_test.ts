@@ -89,8 +89,19 @@ Deno.test("replies: come in the order of requests, and later requests take effec
   assert.deepEqual(await peer.reply(), { status: "error" });
   assert.deepEqual(await peer.reply(), { task_id: 2 });
   assert.deepEqual(await peer.reply(), { status: "success", data: "2" });
-  assert.deepEqual(await peer.reply(), { status: "waiting", position: 1 });
+  assert.deepEqual(await peer.reply(), { status: "success" }, "as it stands when its turn has come");
   assert.deepEqual(await peer.reply(), { cancelled: true, status: "error" });
+});
+
+Deno.test("replies: run, status and get_result in one packet end with the result", async () => {
+  await using both = await start({ delayFactor: 0.01 });
+  const { peer } = both;
+  await peer.send(
+    run("revers", "пример") + request("status", { task_id: 1 }) + request("get_result", { task_id: 1 }),
+  );
+  assert.deepEqual(await peer.reply(), { task_id: 1 });
+  assert.deepEqual(await peer.reply(), { status: "success" });
+  assert.deepEqual(await peer.reply(), { status: "success", data: "ремирп" });
 });
 
 Deno.test("pipelining: thousands of requests in one write, with and without newlines", async () => {

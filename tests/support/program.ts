@@ -21,7 +21,7 @@ const OLDER_RUNTIME = Deno.env.get("SOLO_EXECUTABLES") !== undefined &&
 /** Names a test, or a step, that executables with an older base runtime cannot pass; there it is left out, visibly. */
 export function unlessOlderRuntime(name: string, why: string): { name: string; ignore: boolean } {
   return {
-    name: OLDER_RUNTIME ? `${name} (left out: ${why} in these executables)` : name,
+    name: OLDER_RUNTIME ? `${name} (left out with these executables: ${why})` : name,
     ignore: OLDER_RUNTIME,
   };
 }

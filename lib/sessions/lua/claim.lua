@@ -2,6 +2,7 @@
 --
 -- KEYS[1] hash: client_id -> line              KEYS[2] sorted set: node -> end of its lease, ms of Redis's clock
 -- KEYS[3] string: the last epoch               KEYS[4] hash: the generation of the data, see renew.lua
+-- KEYS[5] stream: the events, see line.lua
 -- ARGV[1] client_id                            ARGV[2] session_id
 -- ARGV[3] node                                 ARGV[4] connected_at, Unix ms
 -- ARGV[5] epoch of the place, "" for a new one ARGV[6] state it has: "e" or "w"
@@ -28,14 +29,17 @@ end
 local settles_at = redis.call("HGET", KEYS[4], "settles_at")
 if not settles_at or not alive(ARGV[3]) then return { "l", "" } end
 
-local holders, mine = {}, nil
+local holders, mine, was_established = {}, nil, false
 for _, h in ipairs(parse(redis.call("HGET", KEYS[1], ARGV[1]))) do
   if h.session == ARGV[2] then
     mine = h
+    was_established = h.state == "e"
     if ARGV[6] == "e" then mine.state = "e" end -- it knows better than data restored from an old snapshot
     holders[#holders + 1] = h
   elseif alive(h.node) then
     holders[#holders + 1] = h
+  elseif h.state == "e" then
+    note_session(KEYS[5], "replaced", h, ARGV[1])
   end
 end
 
@@ -72,5 +76,6 @@ else
   end
 end
 
+if mine.state == "e" and not was_established then note_session(KEYS[5], "opened", mine, ARGV[1]) end
 redis.call("HSET", KEYS[1], ARGV[1], format(holders))
 return { answer, mine.epoch, newest.session, newest.node }

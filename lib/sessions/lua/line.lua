@@ -25,3 +25,15 @@ local function format(holders)
   end
   return table.concat(words, "|")
 end
+
+-- The last 20,000 or so of what has become of established sessions, in the order in which it did, for whoever follows;
+-- written together with the line, so that both tell the same story. An entry's one field holds the words
+--   opened|replaced|closed session_id node epoch connected_at client_id
+-- or "reset": data may have been lost, what follows does not continue what stood before (see renew.lua).
+local function note(stream, text)
+  redis.call("XADD", stream, "MAXLEN", "~", "20000", "*", "e", text)
+end
+
+local function note_session(stream, what, h, client_id)
+  note(stream, what .. " " .. h.session .. " " .. h.node .. " " .. h.epoch .. " " .. h.at .. " " .. client_id)
+end

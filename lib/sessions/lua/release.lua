@@ -2,6 +2,7 @@
 --
 -- KEYS[1] hash: client_id -> line    KEYS[2] hash: the generation of the data, see renew.lua
 -- KEYS[3] sorted set: node -> end of its lease, ms of Redis's clock
+-- KEYS[4] stream: the events, see line.lua
 -- ARGV[1] client_id                  ARGV[2] session_id
 -- ARGV[3] prefix of the nodes' channels
 -- ARGV[4] what the caller knows of the session:
@@ -19,6 +20,10 @@ if not removed then return 0 end
 if ARGV[4] == "dead" and tonumber(redis.call("ZSCORE", KEYS[3], removed.node) or 0) > now then return 0 end
 
 local newest = holders[#holders]
+if removed.state == "e" then
+  local replaced = newest and tonumber(newest.epoch) > tonumber(removed.epoch)
+  note_session(KEYS[4], replaced and "replaced" or "closed", removed, ARGV[1])
+end
 if not newest then
   redis.call("HDEL", KEYS[1], ARGV[1])
   return 1
@@ -29,6 +34,7 @@ if #holders == 1 and newest.state ~= "e" then
   local settles_at = tonumber(redis.call("HGET", KEYS[2], "settles_at") or math.huge)
   if newest.state == "v" or now >= settles_at then
     newest.state = "e"
+    note_session(KEYS[4], "opened", newest, ARGV[1])
     redis.call("PUBLISH", ARGV[3] .. newest.node, "turn " .. newest.session)
   end
 end

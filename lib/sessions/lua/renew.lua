@@ -8,6 +8,7 @@
 -- KEYS[1] sorted set: node -> end of its lease, ms of Redis's clock
 -- KEYS[2] hash: id, began_at and settles_at (ms of Redis's clock) of the generation, and for each node that is
 --         remembered from the one before "node:<node>" -> "awaited" or "announced"
+-- KEYS[3] stream: the events, see line.lua
 -- ARGV[1] node                               ARGV[2] lease, ms
 -- ARGV[3] generation in which the process has announced its sessions, "" when it has just started
 -- ARGV[4] "join" for a node's first lease, else "renew"
@@ -37,6 +38,7 @@ if not id or string.match(id, "^%x+") ~= run_id then
   local restored = id
   id, began_at = run_id .. "-" .. text(now), now
   redis.call("DEL", KEYS[2])
+  note(KEYS[3], "reset")
   redis.call("HSET", KEYS[2], "id", id, "began_at", text(now))
   settle_at(now + (restored and lease or tonumber(ARGV[5])))
 end

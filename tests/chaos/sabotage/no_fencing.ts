@@ -8,6 +8,7 @@ export const RedisRegistry = {
     const right = await Right.start(options);
     const unfenced = new WeakMap<Candidate, Candidate>();
     return {
+      events: right.events,
       get state() {
         return right.state;
       },

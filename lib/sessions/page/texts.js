@@ -1,0 +1,155 @@
+/** Every text of the page, in English and Russian. */
+
+/** @typedef {Record<string, string | ((values: Record<string, string>) => string)>} Texts */
+
+/** @type {Texts} */
+const en = {
+  title: "Solo: live sessions",
+  tagline: "One live connection per client",
+  activity: "Activity",
+  sessions: "Sessions",
+  takeovers: "Takeovers in 5 minutes",
+  nodes: "Nodes",
+  filter: "Filter by client, session or node",
+  filterHint: "Client, session or node",
+  client: "Client",
+  session: "Session",
+  node: "Node",
+  since: "Since",
+  shown: ({ shown, all }) => `${shown} of ${all}`,
+  noSessions: "Nobody is connected yet.",
+  noMatches: "No session matches the filter.",
+  onlyNode: "Show only the sessions of this node",
+  chart: ({ now, least, most, takeovers }) =>
+    `The last 5 minutes: ${now} sessions now, ${least} at the least, ${most} at the most; ${takeovers} takeovers.`,
+  minutesAgo: ({ minutes }) => `${minutes} min ago`,
+  now: "now",
+  "status.connecting": "Connecting",
+  "status.loading": "Loading",
+  "status.live": "Live",
+  "status.paused": "The server cannot reach its registry",
+  "status.reconnecting": "Reconnecting",
+  try: "Try it",
+  tryHint:
+    "Connect twice with the same id, here or in another tab: the newer connection replaces the older one.",
+  clientId: "Client id",
+  connect: "Connect",
+  disconnect: "Disconnect",
+  remove: "Remove",
+  secondTab: "In a new tab",
+  sessionId: "Session",
+  lastClose: "Last close",
+  "state.connecting": "connecting",
+  "state.waiting": "waiting for its turn",
+  "state.established": "established",
+  "state.closing": "closing",
+  "state.closed": "closed",
+  "state.retrying": "will reconnect",
+  tooLong: "At most 256 bytes",
+  tooMany: ({ most }) => `At most ${most} clients on this page: remove one first`,
+  "close.goingAway": "The server is being stopped.",
+  "close.silent": "The client did not answer a PING.",
+  "close.tooBig": "The client sent a message that is too big.",
+  "close.tryAgainLater": "The server lost its registry and may not hold sessions for now.",
+  "close.replaced": "A newer connection with the same client id has taken over.",
+  "close.1000": "Closed by this page.",
+  "close.1005": "Closed without a code.",
+  "close.1006": "The connection broke, or the server refused it.",
+  "after.reconnect": "The client connects again by itself.",
+  "after.stay-away": "The client stays away.",
+};
+
+/** @type {Texts} */
+const ru = {
+  title: "Solo: сессии сейчас",
+  tagline: "Одно живое соединение на клиента",
+  activity: "Активность",
+  sessions: "Сессии",
+  takeovers: "Перехваты за 5 минут",
+  nodes: "Узлы",
+  filter: "Фильтр по клиенту, сессии или узлу",
+  filterHint: "Клиент, сессия или узел",
+  client: "Клиент",
+  session: "Сессия",
+  node: "Узел",
+  since: "Начало",
+  shown: ({ shown, all }) => `${shown} из ${all}`,
+  noSessions: "Пока никто не подключён.",
+  noMatches: "Под фильтр не подходит ни одна сессия.",
+  onlyNode: "Показать только сессии этого узла",
+  chart: ({ now, least, most, takeovers }) =>
+    `За последние 5 минут: сейчас сессий ${now}, меньше всего было ${least}, больше всего ${most}; перехватов: ${takeovers}.`,
+  minutesAgo: ({ minutes }) => `${minutes} мин назад`,
+  now: "сейчас",
+  "status.connecting": "Подключение",
+  "status.loading": "Загрузка",
+  "status.live": "На связи",
+  "status.paused": "Сервер не видит реестр сессий",
+  "status.reconnecting": "Переподключение",
+  try: "Попробовать",
+  tryHint: "Подключитесь дважды с одним id, здесь или в другой вкладке: новое соединение вытеснит прежнее.",
+  clientId: "Id клиента",
+  connect: "Подключить",
+  disconnect: "Отключить",
+  remove: "Убрать",
+  secondTab: "В новой вкладке",
+  sessionId: "Сессия",
+  lastClose: "Закрытие",
+  "state.connecting": "подключается",
+  "state.waiting": "ждёт своей очереди",
+  "state.established": "установлена",
+  "state.closing": "закрывается",
+  "state.closed": "закрыта",
+  "state.retrying": "переподключится",
+  tooLong: "Не больше 256 байт",
+  tooMany: ({ most }) => `На странице не больше ${most} клиентов: сначала уберите одного`,
+  "close.goingAway": "Сервер останавливают.",
+  "close.silent": "Клиент не ответил на PING.",
+  "close.tooBig": "Клиент прислал слишком большое сообщение.",
+  "close.tryAgainLater": "Сервер потерял реестр и пока не вправе держать сессии.",
+  "close.replaced": "Место заняло более новое соединение с тем же id клиента.",
+  "close.1000": "Закрыта этой страницей.",
+  "close.1005": "Закрыта без кода.",
+  "close.1006": "Соединение оборвалось, или сервер отказал.",
+  "after.reconnect": "Клиент переподключается сам.",
+  "after.stay-away": "Клиент сам не возвращается.",
+};
+
+/** The language of the page: the first of the browser's that there are texts in. */
+export const language =
+  navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag === "ru" || tag === "en") ?? "en";
+
+const texts = language === "ru" ? ru : en;
+
+/**
+ * @param {string} key
+ * @param {Record<string, string>} [values]
+ * @returns {string}
+ */
+export function text(key, values = {}) {
+  const found = texts[key] ?? key;
+  return typeof found === "string" ? found : found(values);
+}
+
+/** @param {string} key */
+export function hasText(key) {
+  return key in texts;
+}
+
+/** Puts the texts in their places. */
+export function translatePage() {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-text]")) {
+    element.textContent = text(element.getAttribute("data-text") ?? "");
+  }
+  for (const element of document.querySelectorAll("[data-placeholder]")) {
+    element.setAttribute("placeholder", text(element.getAttribute("data-placeholder") ?? ""));
+  }
+}
+
+const numbers = new Intl.NumberFormat(language);
+
+/** @param {number} value */
+export function number(value) {
+  return numbers.format(value);
+}

@@ -1,0 +1,421 @@
+/** The live page in a real Chromium, with sessions of other clients on other processes. */
+
+import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
+import { accessibilityProblems, Browser, longestTaskMs } from "../support/browser.ts";
+import { Caddy } from "../support/caddy.ts";
+import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { startServer, unlessOlderRuntime } from "../support/program.ts";
+import { freePort } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
+
+const LEASE_S = 2;
+
+/** Where screenshots go, for a person to look at. */
+const SCREENSHOTS = new URL("../../dist/screenshots/", import.meta.url).pathname;
+
+/**
+ * A test with a browser. Playwright keeps a connection to its browser process and timers that outlive a call, so what
+ * the sanitizers look for is there on purpose; `Browser` ends with the test all the same.
+ */
+function test(
+  behaviour: string,
+  body: (browser: Browser) => Promise<void>,
+  needs = { cleanClose: false },
+): void {
+  const name = `the live page: ${behaviour}`;
+  Deno.test({
+    ...(needs.cleanClose
+      ? unlessOlderRuntime(name, "a close frame comes twice, an error to Chromium,")
+      : { name }),
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: async () => {
+      await using browser = await Browser.start();
+      await body(browser);
+      assert.deepEqual(browser.complaints, [], "the console is empty");
+    },
+  });
+}
+
+const urlOf = (port: number) => `http://127.0.0.1:${port}/`;
+
+/** What the table shows in the rows in sight: client, session and node of each. */
+function rowsOf(page: Page): Promise<string[][]> {
+  return page.locator("tbody tr").evaluateAll((rows) =>
+    rows.map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent ?? ""))
+  );
+}
+
+/** How many sessions the page says there are. */
+async function countOf(page: Page): Promise<number> {
+  return Number((await page.locator("#count").textContent())?.replace(/\D/g, ""));
+}
+
+async function connect(page: Page, clientId: string): Promise<void> {
+  await page.getByLabel("Client id").fill(clientId);
+  await page.getByRole("button", { name: "Connect" }).first().click();
+}
+
+/** The newest card of the part to try. */
+const newestCard = (page: Page) => page.locator("#clients > li").first();
+
+async function stateBecomes(page: Page, state: string, card = newestCard(page)): Promise<void> {
+  await until(async () => await card.getAttribute("data-state") === state, `the client is ${state}`);
+}
+
+test("shows the sessions of every process as they come, are replaced and go", async (browser) => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using before = await WsClient.establish(cluster.port(1), "before");
+  const page = await browser.open(urlOf(cluster.port(0)));
+  await until(async () => (await rowsOf(page)).length === 1, "it is in the table");
+  assert.deepEqual((await rowsOf(page))[0]!.slice(0, 2), ["before", await before.sessionId]);
+
+  await using kim = await WsClient.establish(cluster.port(1), "kim");
+  await until(async () => (await rowsOf(page))[0]?.[0] === "kim", "the newest is at the top");
+  await using newer = await WsClient.establish(cluster.port(2), "kim");
+  await kim.end();
+  const newerId = await newer.sessionId;
+  await until(async () => (await rowsOf(page))[0]?.[1] === newerId, "the newer one has taken over");
+  assert.equal(await countOf(page), 2);
+  assert.equal(await page.locator("#takeovers").textContent(), "1");
+  const [row] = await rowsOf(page);
+  assert.deepEqual(
+    (await page.locator("#nodes code").allTextContents()).sort(),
+    [row![2], (await rowsOf(page))[1]![2]].sort(),
+  );
+
+  await newer[Symbol.asyncDispose]();
+  await until(async () => await countOf(page) === 1, "it is gone");
+});
+
+test("the sessions of a killed process go within a lease, and it says when its own process is away", async (browser) => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S, nodes: 2 });
+  const port = freePort();
+  await using _stays = await WsClient.establish(cluster.port(0), "stays");
+  await using lost = new WsClient(cluster.port(1), "lost");
+  await lost.sessionId;
+  const own = await cluster.add(["--port", String(port)]);
+  const page = await browser.open(urlOf(port));
+  const status = page.getByRole("status");
+  await until(async () => await countOf(page) === 2, "both are shown");
+
+  cluster.servers[1]!.program.kill("SIGKILL");
+  const killedAtMs = performance.now();
+  await until(
+    async () => (await rowsOf(page)).map(([client]) => client).join() === "stays",
+    "the other is gone",
+  );
+  assert.ok(performance.now() - killedAtMs < LEASE_S * 1000 + 2000);
+
+  await connect(page, "mine");
+  await stateBecomes(page, "established");
+  await own[Symbol.asyncDispose]();
+  await until(async () => await status.textContent() === "Reconnecting", "it notices");
+  await stateBecomes(page, "retrying");
+  assert.match(await newestCard(page).locator(".meaning").innerText(), /broke/);
+  await using late = await WsClient.establish(cluster.port(0), "late");
+  await cluster.add(["--port", String(port)]);
+  await until(async () => await status.textContent() === "Live", "it is back");
+  await stateBecomes(page, "established");
+  const lateId = await late.sessionId;
+  await until(
+    async () => (await rowsOf(page)).some(([, session]) => session === lateId),
+    "it shows what it missed",
+  );
+  assert.equal(await countOf(page), 3);
+});
+
+test("behind a balancer it goes on at another process when its own is killed", async (browser) => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
+  await using witness = await WsClient.establish(cluster.port(0), "witness");
+  const page = await browser.open(urlOf(balancer.port));
+  await until(async () => await countOf(page) === 1, "it is there");
+  const readers = await Promise.all(cluster.servers.map(async ({ port }) => {
+    const text = await (await fetch(`${urlOf(port)}metrics`)).text();
+    return /^solo_event_readers 1$/m.test(text);
+  }));
+  const serving = readers.indexOf(true);
+  cluster.servers[serving]!.program.kill("SIGKILL");
+  const witnessIsLost = serving === 0;
+  await using late = await WsClient.establish(cluster.port((serving + 1) % 3), "late");
+  const lateId = await late.sessionId;
+  await until(async () => (await rowsOf(page)).some(([, session]) => session === lateId), "it goes on");
+  await until(
+    async () => await countOf(page) === (witnessIsLost ? 1 : 2),
+    "the dead one's sessions are gone",
+  );
+  assert.equal(await page.getByRole("status").textContent(), "Live");
+  if (witnessIsLost) await witness.end();
+});
+
+test(
+  "two tabs with one client id: the newer replaces the older, which says so and stays away",
+  async (browser) => {
+    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    const first = await browser.open(urlOf(cluster.port(0)));
+    await connect(first, "kim");
+    await stateBecomes(first, "established");
+    const link = await newestCard(first).getByRole("link").getAttribute("href");
+    const second = await browser.open(new URL(link!, urlOf(cluster.port(1))).href);
+    assert.equal(await second.getByLabel("Client id").inputValue(), "kim");
+    assert.equal(await second.locator("#clients > li").count(), 0, "it does not connect unasked");
+    await second.getByRole("button", { name: "Connect" }).click();
+    await stateBecomes(second, "established");
+    await stateBecomes(first, "closed");
+    assert.equal(await newestCard(first).locator("dd").last().innerText(), "4409");
+    assert.match(await newestCard(first).locator(".meaning").innerText(), /taken over.*stays away/);
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than the wait before a reconnection
+    assert.equal(await newestCard(first).getAttribute("data-state"), "closed");
+    const sessionId = await newestCard(second).locator("dd").first().innerText();
+    assert.deepEqual(await sessionsOf(cluster.port(2)), new Map([["kim", sessionId]]));
+
+    await newestCard(first).getByRole("button", { name: "Connect" }).click();
+    await stateBecomes(second, "closed");
+    await stateBecomes(first, "established");
+  },
+  { cleanClose: true },
+);
+
+test("several clients of one page, with odd names, are opened, closed and removed", async (browser) => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const page = await browser.open(urlOf(server.port));
+  const names = ["a", "two words", "<b>&amp;</b>", "👨‍👩‍👧", "ключ"];
+  for (const name of names) {
+    await connect(page, name);
+    await stateBecomes(page, "established");
+  }
+  assert.deepEqual(new Set((await sessionsOf(server.port)).keys()), new Set(names));
+  await until(async () => (await rowsOf(page)).length === names.length, "all are in the table");
+  assert.deepEqual((await rowsOf(page)).map(([client]) => client), [...names].reverse());
+  await newestCard(page).getByRole("button", { name: "Disconnect" }).click();
+  await stateBecomes(page, "closed");
+  assert.equal(await newestCard(page).locator("dd").last().innerText(), "1000");
+  while (await page.locator("#clients > li").count() > 0) {
+    await newestCard(page).getByRole("button", { name: "Remove" }).click();
+  }
+  await until(async () => (await sessionsOf(server.port)).size === 0, "all are gone");
+  assert.equal(
+    await page.evaluate("document.activeElement.id"),
+    "client-id",
+    "the focus is somewhere sensible",
+  );
+});
+
+test("the filter, the order and the nodes choose what is shown", async (browser) => {
+  await using cluster = await Cluster.start({ leaseS: LEASE_S, nodes: 2 });
+  const clients = await Promise.all(
+    Array.from({ length: 30 }, (_, i) => WsClient.establish(cluster.port(i % 2), `client ${i}`)),
+  );
+  const page = await browser.open(urlOf(cluster.port(0)));
+  const shown = async () => (await rowsOf(page)).map(([client]) => client);
+  await until(async () => await countOf(page) === 30, "all are there");
+
+  await page.getByRole("button", { name: "Client", exact: true }).click();
+  await until(async () => (await shown()).slice(0, 11).at(-1) === "client 10", "in the order of numbers");
+  assert.deepEqual((await shown()).slice(0, 3), ["client 0", "client 1", "client 2"]);
+  assert.equal(await page.getByRole("columnheader").first().getAttribute("aria-sort"), "ascending");
+  await page.getByRole("button", { name: "Client", exact: true }).press("Enter");
+  await until(async () => (await shown())[0] === "client 29", "the other way round");
+
+  await page.getByRole("searchbox").fill("CLIENT 2");
+  await until(async () => (await shown()).length === 11, "2 and 20 to 29");
+  await using match = await WsClient.establish(cluster.port(1), "client 222");
+  await using other = await WsClient.establish(cluster.port(1), "client 1000");
+  await until(async () => (await shown())[0] === "client 222", "a new one is filtered and put in its place");
+  assert.ok(match.isOpen && other.isOpen);
+  await until(async () => await page.locator("#shown").innerText() === "12 of 32", "it is counted");
+  await page.getByRole("searchbox").fill("nobody");
+  await until(async () => (await shown()).length === 0, "nobody");
+  assert.ok(await page.getByText("No session matches the filter.").isVisible());
+  await page.getByRole("searchbox").fill("");
+
+  const node = page.locator("#nodes button").first();
+  await node.click();
+  const name = await node.locator("code").innerText();
+  await until(async () => {
+    const rows = await rowsOf(page);
+    return rows.length > 0 && rows.every((row) => row[2] === name);
+  }, "only those of the node");
+  assert.equal(await node.getAttribute("aria-pressed"), "true");
+  await node.click();
+  await until(
+    async () => new Set((await rowsOf(page)).map((row) => row[2])).size === 2,
+    "those of all nodes",
+  );
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+});
+
+test("10,000 sessions, and as many events in seconds, do not freeze it", async (browser) => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const page = await browser.open(urlOf(server.port));
+  const clients: WsClient[] = [];
+  for (let i = 0; i < 5000; i += 100) {
+    clients.push(
+      ...await Promise.all(
+        Array.from({ length: 100 }, (_, n) => WsClient.establish(server.port, `client ${i + n}`)),
+      ),
+    );
+  }
+  await until(async () => await countOf(page) === 5000, "5,000 are shown as they come");
+  for (let i = 5000; i < 10_000; i += 100) {
+    clients.push(
+      ...await Promise.all(
+        Array.from({ length: 100 }, (_, n) => WsClient.establish(server.port, `client ${i + n}`)),
+      ),
+    );
+  }
+  await until(async () => await countOf(page) === 10_000, "10,000 are shown as they come");
+  const longestMs = [await longestTaskMs(page)];
+  await page.reload();
+  await until(async () => await countOf(page) === 10_000, "and in a snapshot");
+  assert.ok((await rowsOf(page)).length < 60, "only the rows in sight are in the document");
+  await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = scroller.scrollHeight);
+  await until(
+    async () => /^client \d\d?$/.test((await rowsOf(page)).at(-1)![0]!),
+    "the oldest are at the end",
+  );
+  assert.equal(await page.locator("tbody tr").last().getAttribute("aria-rowindex"), "10001");
+  longestMs.push(await longestTaskMs(page));
+  assert.ok(Math.max(...longestMs) < 500, `the page could not answer for ${longestMs.join(" or ")} ms`);
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+  await until(async () => await countOf(page) === 0, "all are gone");
+});
+
+test("rows in sight stay where they are while others come above them", async (browser) => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const clients: WsClient[] = [];
+  for (let i = 0; i < 200; i++) clients.push(await WsClient.establish(server.port, `client ${i}`));
+  const page = await browser.open(urlOf(server.port));
+  await until(async () => await countOf(page) === 200, "all are there");
+  await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = 2000);
+  const row = page.locator("tbody tr", { has: page.getByText("client 140", { exact: true }) });
+  await row.waitFor();
+  const before = await row.boundingBox();
+  for (let i = 0; i < 20; i++) clients.push(await WsClient.establish(server.port, `new ${i}`));
+  await until(async () => await countOf(page) === 220, "the new ones are there");
+  await page.waitForTimeout(100);
+  assert.deepEqual(await row.boundingBox(), before);
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+});
+
+test("everything is done with the keyboard alone", async (browser) => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const page = await browser.open(urlOf(server.port));
+  await page.getByLabel("Client id").fill("kim");
+  await page.keyboard.press("Enter");
+  await stateBecomes(page, "established");
+  await until(async () => (await rowsOf(page)).length === 1, "it is in the table");
+  const reached: string[] = [];
+  await page.evaluate("document.activeElement.blur()");
+  for (let i = 0; i < 16; i++) {
+    await page.keyboard.press("Tab");
+    reached.push(
+      await page.evaluate(
+        "document.activeElement.textContent.trim().slice(0, 20) || document.activeElement.id",
+      ) as string,
+    );
+    if (await page.evaluate("document.activeElement === document.body")) continue;
+    const outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
+    assert.notEqual(outline, "none", `the focus on ${reached.at(-1)} is seen`);
+  }
+  for (const name of ["filter", "Client", "Since", "client-id", "Connect", "Disconnect", "Remove"]) {
+    assert.ok(reached.some((text) => text.startsWith(name)), `${name} is reached: ${reached.join(" → ")}`);
+  }
+});
+
+test("speaks Russian to those whose browser does", async (browser) => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const page = await browser.open(urlOf(server.port), { language: "ru-RU" });
+  await page.getByRole("button", { name: "Подключить" }).click();
+  await stateBecomes(page, "established");
+  assert.equal(await page.locator("html").getAttribute("lang"), "ru");
+  assert.equal(await page.getByRole("status").textContent(), "На связи");
+  const left = await page.locator("body").innerText();
+  const english = left.match(/\b(?!Solo\b|id\b|guest\b)[A-Za-z]{3,}\b/g)?.filter((word) =>
+    !/^[0-9a-f]+$/.test(word)
+  );
+  assert.deepEqual(english ?? [], [], "nothing is left in English");
+});
+
+for (
+  const [name, size] of [
+    ["phone", { width: 390, height: 844 }],
+    ["desktop", { width: 1440, height: 900 }],
+    ["4K", { width: 3840, height: 2160 }],
+  ] as const
+) {
+  test(`on a ${name} screen, light and dark, it is in order and accessible`, async (browser) => {
+    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    const clients = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
+    );
+    await Deno.mkdir(SCREENSHOTS, { recursive: true });
+    for (const colors of ["light", "dark"] as const) {
+      const page = await browser.open(urlOf(cluster.port(0)), { size, colors });
+      await until(async () => await countOf(page) >= 60, "all are there");
+      await connect(page, "kim");
+      await stateBecomes(page, "established");
+      await connect(page, "kim");
+      await stateBecomes(page, "closed", page.locator("#clients > li").nth(1));
+      assert.deepEqual(await accessibilityProblems(page), []);
+      const [wide, high] = await page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]",
+      ) as [number, number];
+      assert.ok(wide <= size.width, "nothing is cut off at the side");
+      if (name !== "phone") assert.ok(high <= size.height, "it fits the window");
+      await page.screenshot({ path: `${SCREENSHOTS}${name}-${colors}.png` });
+      await page.close();
+    }
+    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+  }, { cleanClose: true });
+}
+
+Deno.test("GET / : the page is for browsers, may do nothing but what it needs, and is sent once", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const url = urlOf(server.port);
+  const accept = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+  const response = await fetch(url, { headers: accept });
+  assert.match(response.headers.get("content-type")!, /^text\/html/);
+  const policy = response.headers.get("content-security-policy")!;
+  for (
+    const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
+  ) {
+    assert.ok(policy.includes(rule));
+  }
+  assert.ok(!policy.includes("unsafe"));
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  const html = await response.text();
+  assert.doesNotMatch(
+    html,
+    /<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?:\/\//,
+    "nothing inline, nothing from elsewhere",
+  );
+
+  const again = await fetch(url, { headers: { ...accept, "if-none-match": response.headers.get("etag")! } });
+  assert.equal(again.status, 304);
+  await again.body?.cancel();
+  const plain = await fetch(url);
+  assert.equal(plain.status, 426, "for everyone else nothing has changed");
+  await plain.body?.cancel();
+  const folder = await fetch(`${url}page/`, { headers: accept });
+  assert.equal(folder.status, 404);
+  await folder.body?.cancel();
+});
+
+Deno.test("GET / : --no-page, or its variable, leaves no trace of the page", async () => {
+  for (const [args, env] of [[["--no-page"], {}], [[], { SOLO_NO_PAGE: "1" }]] as const) {
+    await using server = await startServer("ws-server", ["--redis", "off", ...args], { env });
+    const answers = await Promise.all(
+      ["", "page/main.js"].map((path) =>
+        fetch(urlOf(server.port) + path, { headers: { accept: "text/html" } }).then(async (response) => {
+          await response.body?.cancel();
+          return response.status;
+        })
+      ),
+    );
+    assert.deepEqual(answers, [426, 404]);
+  }
+});

@@ -1,0 +1,125 @@
+/** What followers hear when nodes die and Redis misbehaves. */
+
+import assert from "node:assert/strict";
+import type { FollowItem } from "../../lib/sessions/events.ts";
+import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
+import { sessionIds, TestCandidate } from "../support/candidate.ts";
+import { Follower } from "../support/follower.ts";
+import { leaveGhosts } from "../support/ghosts.ts";
+import { Redis } from "../support/redis.ts";
+
+const LEASE_MS = 2000;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function established(registry: RedisRegistry, clientId: string): Promise<TestCandidate> {
+  const candidate = new TestCandidate(clientId);
+  registry.claim(candidate);
+  await candidate.reaches("established");
+  return candidate;
+}
+
+/** Items until one of that kind, which is the last of them. */
+async function itemsUntil(follower: Follower, kind: FollowItem["kind"]): Promise<FollowItem[]> {
+  const items = [];
+  do items.push(await follower.item()); while (items.at(-1)!.kind !== kind);
+  return items;
+}
+
+Deno.test("RedisEvents: a connection that is cut costs no event", async () => {
+  await using redis = await Redis.start();
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await established(a, "kim");
+  await using follower = await Follower.start(a);
+  await redis.command("CLIENT", "KILL", "TYPE", "normal");
+  const missed = await established(a, "missed");
+  assert.equal((await follower.item()).kind, "lost");
+  const [event] = await follower.events(1);
+  assert.deepEqual([event!.kind, event!.session.sessionId], ["opened", missed.sessionId]);
+});
+
+Deno.test("RedisEvents: after a loss of data there is a new position, when everyone is listed again", async () => {
+  await using redis = await Redis.start();
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  const kim = await established(a, "kim");
+  const lee = await established(b, "lee");
+  await using follower = await Follower.start(a);
+  await redis.command("FLUSHALL");
+  const items = await itemsUntil(follower, "position");
+  assert.ok(items.every(({ kind }) => kind !== "lost"));
+  assert.deepEqual((await sessionIds(a)).sort(), [kim.sessionId, lee.sessionId].sort());
+});
+
+for (
+  const [how, away, back] of [
+    ["killed", (redis: Redis) => redis.kill(), (redis: Redis) => redis.restart()],
+    ["silent", (redis: Redis) => redis.freeze(), (redis: Redis) => redis.thaw()],
+  ] as const
+) {
+  Deno.test(`RedisEvents: when Redis was ${how}, followers know all that is so again`, async () => {
+    await using redis = await Redis.start();
+    await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+    const known = new Set([(await established(a, "kim")).sessionId]);
+    await using follower = await Follower.start(a);
+    await away(redis);
+    assert.equal((await follower.item()).kind, "lost");
+    await pause(LEASE_MS / 4);
+    await back(redis);
+    let item = await follower.item();
+    if (how === "killed") {
+      assert.equal(item.kind, "position", "its data was lost");
+      assert.deepEqual(await sessionIds(a), [...known]);
+    } else assert.equal(item.kind, "events", "nothing was lost");
+    const lee = await established(a, "lee");
+    while (
+      !(item.kind === "events" && item.events.some(({ session }) => session.sessionId === lee.sessionId))
+    ) {
+      item = await follower.item();
+    }
+  });
+}
+
+Deno.test("RedisEvents: the sessions of a dead node are closed soon after its lease", async () => {
+  await using redis = await Redis.start();
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await established(a, "first");
+  await using _ghosts = await leaveGhosts(redis, 1000, 500);
+  await using follower = await Follower.start(a);
+  const startedAtMs = performance.now();
+  const events = await follower.events(1000);
+  assert.deepEqual(new Set(events.map(({ kind }) => kind)), new Set(["closed"]));
+  const tookMs = performance.now() - startedAtMs;
+  assert.ok(tookMs < 500 + LEASE_MS / 20 + 1500, `closed after ${Math.round(tookMs)} ms`);
+});
+
+Deno.test("RedisEvents: one that waited for a dead node's session replaces it", async () => {
+  await using redis = await Redis.start();
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await established(a, "first");
+  await using _ghosts = await leaveGhosts(redis, 1, LEASE_MS / 2);
+  await using follower = await Follower.start(a);
+  const heir = await established(a, "ghost 0");
+  const events = (await follower.events(2)).map((
+    { kind, session },
+  ) => [kind, session.clientId, session.node]);
+  assert.deepEqual(events[0]!.slice(1), ["ghost 0", "deadbeef"]);
+  assert.ok(["replaced", "closed"].includes(events[0]![0]!)); // by the claim that waits, or by a sweep before it
+  assert.deepEqual(events[1], ["opened", "ghost 0", a.node]);
+  assert.equal(heir.state, "established");
+});
+
+Deno.test("RedisEvents: the stream in Redis does not grow without end", async () => {
+  await using redis = await Redis.start();
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await established(a, "first");
+  const text = "opened s n 1 1 kim";
+  await redis.command(
+    "EVAL",
+    `for i = 1, 30000 do redis.call("XADD", "solo:events", "*", "e", "${text}") end`,
+    "0",
+  );
+  await established(a, "next");
+  const length = Number(await redis.command("XLEN", "solo:events"));
+  assert.ok(length >= 20_000 && length < 20_500, `${length} events are kept`);
+});

@@ -1,0 +1,86 @@
+/** A real Chromium, Debian's, with nothing kept from one test to the next. */
+
+import axe from "axe-core";
+import type { Browser as Chromium, Page } from "playwright-core";
+
+// It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
+// variable of the library that it looks with puts that off for ever.
+Deno.env.set("__IS_WSL_TEST__", "1");
+const { chromium } = await import("playwright-core");
+
+/** Without the background traffic that a browser has of itself. */
+const ARGS = [
+  "--no-sandbox", // it cannot have one as root in a container; the pages are our own
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** What the browser itself says when tests end a server; no page can prevent it. */
+const SERVER_IS_AWAY = /net::ERR_|^WebSocket connection to \S+ failed/;
+
+export interface PageOptions {
+  /** @default "en-US" */
+  language?: string;
+  /** @default 1280 by 800 */
+  size?: { width: number; height: number };
+  /** @default "light" */
+  colors?: "light" | "dark";
+}
+
+export class Browser implements AsyncDisposable {
+  /** What the pages have complained of: console errors, exceptions, and violations of the content policy. */
+  readonly complaints: string[] = [];
+
+  private constructor(readonly browser: Chromium) {}
+
+  static async start(): Promise<Browser> {
+    return new Browser(await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS }));
+  }
+
+  /** A page with storage of its own. */
+  async open(url: string, options: PageOptions = {}): Promise<Page> {
+    const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
+    const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
+    await context.addInitScript(OBSERVE_TASKS);
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    page.on("console", (message) => {
+      if (message.type() !== "error" && message.type() !== "warning") return;
+      if (!SERVER_IS_AWAY.test(message.text())) this.complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => this.complaints.push(String(error.stack ?? error)));
+    await page.goto(url);
+    return page;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.browser.close();
+  }
+}
+
+const OBSERVE_TASKS = `
+  globalThis.longestTaskMs = 0;
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) longestTaskMs = Math.max(longestTaskMs, duration);
+  }).observe({ type: "longtask" });
+`;
+
+/** The longest time, in ms, in which a page could not answer its user since it was loaded; 0 where under 50. */
+export async function longestTaskMs(page: Page): Promise<number> {
+  return await page.evaluate("longestTaskMs") as number;
+}
+
+/** What stands between the page and those who cannot see it or use a mouse, by the rules of axe-core. */
+export async function accessibilityProblems(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate("axe.run()") as {
+    violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
+  };
+  return violations.flatMap(({ id, help, nodes }) =>
+    nodes.map((node) => `${id}: ${help}\n  ${node.html}\n  ${node.failureSummary}`)
+  );
+}
