@@ -34,12 +34,16 @@ export const SABOTAGE_KINDS: readonly string[] = Object.keys(SABOTAGES);
 export async function sabotagedCommand(kind: string | undefined): Promise<string[] | undefined> {
   if (kind === undefined) return undefined;
   const { importer, module, by } = SABOTAGES[kind]!;
-  const config = new URL("deno.json", ROOT);
-  const { imports } = JSON.parse(await Deno.readTextFile(config));
+  const { imports, permissions } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const { env, run } = permissions["ws-server"];
   const scopes = { [href(importer)]: { [href(module)]: href(by) } };
   const map = `data:application/json,${encodeURIComponent(JSON.stringify({ imports, scopes }))}`;
-  const run = [Deno.execPath(), "run", "-q", "--no-prompt", "--config", config.pathname, "-P=ws-server"];
-  return [...run, `--import-map=${map}`, new URL("main_ws.ts", ROOT).pathname];
+  return [
+    // Deno 2.9.6 panics over an import map beside a configuration with workspace members
+    ...[Deno.execPath(), "run", "-q", "--no-prompt", "--no-config", `--import-map=${map}`],
+    ...["--allow-net", `--allow-env=${env}`, `--allow-run=${run}`],
+    new URL("main_ws.ts", ROOT).pathname,
+  ];
 }
 
 function href(path: string): string {

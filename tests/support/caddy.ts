@@ -1,6 +1,5 @@
 /** The load balancer of the repository, with its own Caddyfile, on a free port. */
 
-import { withDeadline } from "../../lib/service/clock.ts";
 import { TextLineStream } from "./lines.ts";
 import { freePort } from "./redis.ts";
 import { until } from "./wait.ts";
@@ -62,12 +61,6 @@ export class Caddy implements AsyncDisposable {
   /** `host:port`. */
   get address(): string {
     return `127.0.0.1:${this.port}`;
-  }
-
-  /** Stops it; its log is complete then. */
-  async stop(): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await withDeadline(this.#drained, 10_000, "caddy did not end on SIGTERM");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
