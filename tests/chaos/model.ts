@@ -33,16 +33,18 @@ export function goneAt({ closeAt, endAt, leaveAt }: Connection): number {
 export class Model {
   readonly connections: Map<string, Connection> = new Map();
   readonly faults: FaultEvent[];
+  readonly #byKind: Map<Event["kind"], Event[]>;
   readonly #lags = new Map<number, { at: number; until: number }[]>();
 
   constructor(readonly events: readonly Event[]) {
-    this.faults = events.filter((event) => event.kind === "fault").sort((a, b) => a.at - b.at);
+    this.#byKind = Map.groupBy(events, ({ kind }) => kind);
+    this.faults = this.of("fault").toSorted((a, b) => a.at - b.at);
     for (const event of events) this.#take(event);
     for (const [crowd, lags] of this.#lags) this.#lags.set(crowd, merge(lags));
   }
 
   of<K extends Event["kind"]>(kind: K): Extract<Event, { kind: K }>[] {
-    return this.events.filter((event): event is Extract<Event, { kind: K }> => event.kind === kind);
+    return (this.#byKind.get(kind) ?? []) as Extract<Event, { kind: K }>[];
   }
 
   /** The earliest moment at which something may have arrived that was stamped `at` by a process of clients. */

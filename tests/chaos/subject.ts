@@ -1,6 +1,7 @@
 /** The cluster under test: a real Redis, real servers, and between them ways that can be cut. */
 
 import { type Program, startServer } from "../support/program.ts";
+import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import type { Event } from "./history.ts";
 import { Proxy } from "./proxy.ts";
@@ -47,7 +48,7 @@ export class Node {
           const lastWords = program.stderr.join("\n").slice(-MAX_LAST_WORDS);
           record({ kind: "crash", at: now(), server: this.index, code, lastWords });
         });
-        this.idleDescriptors = await descriptors(program.pid);
+        this.idleDescriptors = await openDescriptors(program.pid);
         return;
       } catch {
         // Redis is out of reach at the moment: it says so and ends
@@ -85,7 +86,7 @@ export class Node {
   async descriptors(): Promise<{ open: number; lost: number }> {
     const metrics = await (await fetch(`http://127.0.0.1:${this.port}/metrics`)).text();
     const lost = Number(metrics.match(/^solo_sockets_lost (\d+)$/m)?.[1] ?? 0);
-    return { open: await descriptors(this.program!.pid), lost };
+    return { open: await openDescriptors(this.program!.pid), lost };
   }
 }
 
@@ -127,10 +128,4 @@ export class Subject implements AsyncDisposable {
 /** Unix time in ms, with fractions. */
 export function now(): number {
   return performance.timeOrigin + performance.now();
-}
-
-/** How many descriptors a process has open; asked of `ls`, since Deno lets no one read /proc. */
-async function descriptors(pid: number): Promise<number> {
-  const { stdout } = await new Deno.Command("ls", { args: [`/proc/${pid}/fd`] }).output();
-  return new TextDecoder().decode(stdout).trim().split("\n").length;
 }

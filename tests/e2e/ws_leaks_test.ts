@@ -3,26 +3,13 @@
 import assert from "node:assert/strict";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { unlessOlderRuntime } from "../support/program.ts";
+import { openDescriptors, residentMiB } from "../support/process.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { until } from "../support/wait.ts";
 
 const ROUNDS = 5;
 const SOCKETS_A_ROUND = 2000;
 const AT_ONCE = 100;
-
-async function run(command: string, ...args: string[]): Promise<string> {
-  const { stdout } = await new Deno.Command(command, { args }).output();
-  return new TextDecoder().decode(stdout);
-}
-
-/** How many descriptors a process has open; asked of `ls`, since Deno lets no one read /proc. */
-async function descriptors(pid: number): Promise<number> {
-  return (await run("ls", `/proc/${pid}/fd`)).trim().split("\n").length;
-}
-
-async function residentKiB(pid: number): Promise<number> {
-  return Number(await run("ps", "-o", "rss=", "-p", String(pid)));
-}
 
 Deno.test(
   unlessOlderRuntime(
@@ -32,7 +19,7 @@ Deno.test(
   async () => {
     await using cluster = await Cluster.start({ nodes: 2, leaseS: 10 });
     const [{ program, port }] = cluster.servers as [typeof cluster.servers[0]];
-    const idle = await descriptors(program.pid);
+    const idle = await openDescriptors(program.pid);
     const memory: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       for (let i = 0; i < SOCKETS_A_ROUND; i += AT_ONCE) {
@@ -46,8 +33,8 @@ Deno.test(
         for (const socket of sockets) socket[Symbol.dispose]();
       }
       await until(async () => (await sessionsOf(cluster.port(1))).size === 0, "no session is left");
-      await until(async () => await descriptors(program.pid) <= idle + 5, "every descriptor is closed");
-      memory.push(await residentKiB(program.pid));
+      await until(async () => await openDescriptors(program.pid) <= idle + 5, "every descriptor is closed");
+      memory.push(await residentMiB(program.pid));
     }
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     for (const gauge of ["solo_connections", "solo_sessions_established", "solo_sockets_lost"]) {
@@ -55,6 +42,6 @@ Deno.test(
     }
     assert.equal(await cluster.redis.command("KEYS", "solo:sessions:*"), "");
     const growth = memory.at(-1)! / memory[1]!;
-    assert.ok(growth < 1.25, `memory after each round, KiB: ${memory.join(", ")}`);
+    assert.ok(growth < 1.25, `memory after each round, MiB: ${memory.join(", ")}`);
   },
 );
