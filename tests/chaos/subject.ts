@@ -17,6 +17,9 @@ export interface SubjectOptions {
   record: (event: Event) => void;
 }
 
+/** So many starts in vain, and Redis is not the reason. */
+const MAX_STARTS = 20;
+
 /** One server, over all its lives. */
 export class Node {
   readonly port: number = freePort();
@@ -37,7 +40,7 @@ export class Node {
       "--lease",
       String(leaseMs / 1000),
     ];
-    for (;;) {
+    for (let attempt = 1;; attempt++) {
       try {
         const { program } = await startServer("ws-server", args, {
           command: await sabotagedCommand(sabotage),
@@ -50,7 +53,8 @@ export class Node {
         });
         this.idleDescriptors = await openDescriptors(program.pid);
         return;
-      } catch {
+      } catch (error) {
+        if (attempt === MAX_STARTS) throw error;
         // Redis is out of reach at the moment: it says so and ends
       }
     }
@@ -104,7 +108,12 @@ export class Subject implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "solo-chaos-" });
     const redis = await Redis.start({ args: ["--dir", folder] });
     const subject = new Subject(redis, folder, options);
-    await Promise.all(subject.nodes.map((node) => node.start()));
+    try {
+      await Promise.all(subject.nodes.map((node) => node.start()));
+    } catch (error) {
+      await subject[Symbol.asyncDispose]();
+      throw error;
+    }
     return subject;
   }
 
