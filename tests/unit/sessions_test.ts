@@ -7,6 +7,7 @@ import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
 import { JSON_LISTING, listingStream, TEXT_LISTING } from "../../lib/sessions/listing.ts";
 import { parseLine } from "../../lib/sessions/redis_store.ts";
 import type { SessionEntry } from "../../lib/sessions/registry.ts";
+import { Session, type SessionHost } from "../../lib/sessions/session.ts";
 
 const permissions = "none";
 
@@ -137,5 +138,25 @@ Deno.test({
       yield await Promise.reject(new Error("no Redis"));
     }
     await assert.rejects(listingStream(broken(), TEXT_LISTING), /no Redis/);
+  },
+});
+
+Deno.test({
+  name: "Session: a message without data, as the platform makes at the end of a silent socket, does no harm",
+  permissions,
+  fn: () => {
+    const ends: number[] = [];
+    const host: SessionHost = {
+      onOpen: () => {},
+      onEstablished: () => {},
+      onEnd: (_session, code) => ends.push(code),
+      onGone: () => {},
+    };
+    const socket = new EventTarget() as WebSocket;
+    new Session("kim", socket, host);
+    for (const data of [null, "text", new ArrayBuffer(1)]) {
+      socket.dispatchEvent(new MessageEvent("message", { data }));
+    }
+    assert.deepEqual(ends, []);
   },
 });
