@@ -92,8 +92,21 @@ export class Session implements Candidate {
     this.#end(1006);
   }
 
-  /** Listens to its socket. */
+  /** Listens to its socket. An error that left here would end the process, with the sessions of everybody else. */
   handleEvent(event: Event): void {
+    try {
+      this.#onEvent(event);
+    } catch (error) {
+      log.error("session {session} of client {client} ends over {error}", {
+        session: this.sessionId,
+        client: this.clientId,
+        error,
+      });
+      this.closeNow();
+    }
+  }
+
+  #onEvent(event: Event): void {
     switch (event.type) {
       case "open":
         this.#host.onOpen(this);
