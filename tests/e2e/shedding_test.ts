@@ -1,0 +1,146 @@
+/** Crowds that only cost: good clients beside them are served as if they were alone, and all is as before when they go. */
+
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { Caddy } from "../support/caddy.ts";
+import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Crowd, timesOf } from "../support/crowd.ts";
+import { openDescriptors } from "../support/process.ts";
+import { startServer } from "../support/program.ts";
+import { RawWebSocket } from "../support/raw_websocket.ts";
+import { Peer } from "../support/tasks.ts";
+import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
+
+const CROWD = 2000;
+const WATCH_MS = 2000;
+
+/** How long a crowd has to arrive: what its connections cost at once is another matter. */
+const ARRIVAL_MS = 2000;
+
+/** What is done for a good client takes some ms; a busy machine may add to that. */
+const SLOW_MS = 1500;
+
+const UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+  "Sec-WebSocket-Key: c29sbyB0ZXN0IGtleSAxMg==\r\n\r\n";
+
+const WS_CROWDS: Record<string, (i: number) => string> = {
+  "idle sockets": () => "",
+  "half-sent request heads": (i) => `GET /?client_id=half-${i} HTTP/1.1\r\nHost: x\r\nX-Half: `,
+  "askers for /sessions that do not read": () => "GET /sessions HTTP/1.1\r\nHost: x\r\n\r\n",
+  "sessions that never read": (i) => `GET /?client_id=deaf-${i} HTTP/1.1\r\nHost: x\r\n${UPGRADE}`,
+};
+
+for (const [what, send] of Object.entries(WS_CROWDS)) {
+  Deno.test(`ws-server behind Caddy and ${CROWD} ${what}: good clients notice nothing`, async () => {
+    await using cluster = await Cluster.start({ leaseS: 10 });
+    await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
+    const { port } = balancer;
+    const residents = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => WsClient.establish(port, `resident-${i}`)),
+    );
+    let visits = 0;
+    {
+      using _crowd = await Crowd.connect(port, CROWD, send);
+      await delay(ARRIVAL_MS);
+      const times = await timesOf(async () => {
+        await using older = await WsClient.establish(port, "visitor");
+        await using _newer = await WsClient.establish(port, "visitor");
+        assert.equal((await older.end()).code, 4409);
+        visits++;
+      }, WATCH_MS);
+      assert.ok(
+        times.at(-1)! < SLOW_MS,
+        `${visits} visits, the slowest took ${Math.round(times.at(-1)!)} ms`,
+      );
+      assert.ok(residents.every((resident) => resident.isOpen), "those connected stay");
+    }
+    await until(
+      async () => (await sessionsOf(cluster.port(0))).size === residents.length,
+      "the crowd is forgotten",
+    );
+    await Promise.all(residents.map((resident) => resident[Symbol.asyncDispose]()));
+  });
+}
+
+const TASKS_CROWDS: Record<string, (i: number) => string> = {
+  "idle sockets": () => "",
+  "half-sent requests": (i) => `{"type":"run","task_name":"echo","data":"half ${i}`,
+  "clients that never read their replies": () => '{"type":"stats"}'.repeat(500),
+};
+
+for (const [what, send] of Object.entries(TASKS_CROWDS)) {
+  Deno.test(`tasks-server and ${CROWD} ${what}: good clients notice nothing`, async () => {
+    await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+    const before = await openDescriptors(server.program.pid);
+    using resident = await Peer.connect(server.port);
+    {
+      using _crowd = await Crowd.connect(server.port, CROWD, send);
+      await delay(ARRIVAL_MS);
+      const times = await timesOf(async () => {
+        const { task_id } = await resident.ask({ type: "run", task_name: "revers", data: "abc" }) as {
+          task_id: number;
+        };
+        const result = await resident.ask({ type: "get_result", task_id, wait: true });
+        assert.deepEqual(result, { status: "success", data: "cba" });
+        using visitor = await Peer.connect(server.port);
+        assert.deepEqual(await visitor.ask({ type: "status", task_id }), { status: "success" });
+      }, WATCH_MS);
+      assert.ok(
+        times.at(-1)! < SLOW_MS,
+        `${times.length} rounds, the slowest took ${Math.round(times.at(-1)!)} ms`,
+      );
+    }
+    await until(
+      async () => await openDescriptors(server.program.pid) <= before + 5,
+      "every descriptor is closed",
+    );
+  });
+}
+
+Deno.test("ws-server at --max-connections: of a rush each is served or refused at once, and none is lost for later", async () => {
+  const max = 300;
+  await using server = await startServer("ws-server", ["--redis", "off", "--max-connections", String(max)]);
+  await using resident = await WsClient.establish(server.port, "resident");
+  const rush = await Promise.all(
+    Array.from(
+      { length: 1000 },
+      (_, i) => RawWebSocket.connect(server.port, `rush-${i}`, { anyStatus: true }),
+    ),
+  );
+  const served = rush.filter(({ answer }) => answer.status === 101);
+  const refused = rush.filter(({ answer }) =>
+    answer.status === 503 && answer.headers.get("retry-after") === "1"
+  );
+  assert.deepEqual([served.length, refused.length], [max - 1, 1000 - (max - 1)]);
+  assert.ok(resident.isOpen);
+  for (const socket of rush) socket[Symbol.dispose]();
+  await until(async () => (await sessionsOf(server.port)).size === 1, "the rush is over");
+  const again = await Promise.all(
+    Array.from({ length: max - 1 }, (_, i) => RawWebSocket.connect(server.port, `again-${i}`)),
+  );
+  assert.ok(resident.isOpen);
+  for (const socket of again) socket[Symbol.dispose]();
+});
+
+Deno.test("tasks-server at --max-connections: a rush is refused, those connected are served, and there is room again", async () => {
+  const max = 100;
+  await using server = await startServer("tasks-server", [
+    "--delay-factor",
+    "0",
+    "--max-connections",
+    String(max),
+  ]);
+  using resident = await Peer.connect(server.port);
+  {
+    using _crowd = await Crowd.connect(server.port, 1000, () => "");
+    const stats = await resident.ask({ type: "stats" }) as { connections: number };
+    assert.ok(stats.connections <= max, `${stats.connections} are connected`);
+  }
+  await until(async () => {
+    const { connections } = await resident.ask({ type: "stats" }) as { connections: number };
+    return connections === 1;
+  }, "the crowd has left");
+  using visitor = await Peer.connect(server.port);
+  assert.ok(await visitor.ask({ type: "stats" }));
+});
