@@ -166,7 +166,8 @@ export class SessionServer implements SessionHost {
 
   onEnd(session: Session, code: number): void {
     if (session.established) this.#established--;
-    closeFramesWritten().then(() => this.#registry.release(session));
+    if (session.gone) this.#registry.release(session);
+    else closeFramesWritten().then(() => this.#registry.release(session));
     this.#observer.onClosed(code);
   }
 

@@ -54,6 +54,11 @@ export class Session implements Candidate {
     return this.#established;
   }
 
+  /** Whether the socket is gone: no frame is on its way any more. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
   /** Sends the session_id: from here on the session is established. */
   establish(): void {
     if (this.#ended || this.#socket.readyState !== WebSocket.OPEN) return;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { sessionsOf } from "../support/cluster.ts";
 import { startServer, unlessOlderRuntime } from "../support/program.ts";
 import { encodeFrame, OPCODES, rawRequest, RawWebSocket } from "../support/raw_websocket.ts";
+import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const UPGRADE = {
@@ -104,6 +105,7 @@ Deno.test("ws-server: a message over 64 KiB ends the session with 1009, one of 6
   await using max = await WsClient.establish(server.port, "max");
   max.send("я".repeat(32 * 1024) + "!");
   assert.deepEqual(await max.end(), { code: 1009, reason: "messages are limited to 64 KiB" });
+  await until(async () => (await sessionsOf(server.port)).size === 1, "the others are listed no longer");
   assert.deepEqual([...(await sessionsOf(server.port)).keys()], ["kim"]);
 });
 
