@@ -24,8 +24,10 @@ const RELISTEN_MS = 100;
 
 /**
  * A socket that is not open this long after its upgrade never will be. The platform (Deno 2.9.6) fires no event and
- * keeps the descriptor when a peer resets the connection between its request and our answer; there is no handle to
- * close it by. It goes on to count as a connection, since it costs one.
+ * keeps the descriptor when a peer resets the connection between its request and our answer: its upgrade waits on a
+ * channel of which it holds the other end itself, and the connection with it. No handle to either can be reached, and
+ * `request.signal`, which knows of some of these resets, does so too late. It goes on to count as a connection, since
+ * it costs one. A connection that ends in order at that moment costs none.
  */
 const OPEN_TIMEOUT_MS = 10_000;
 
