@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { sessionsOf } from "../support/cluster.ts";
 import { openDescriptors } from "../support/process.ts";
-import { startServer } from "../support/program.ts";
+import { startServer, unlessOlderRuntime } from "../support/program.ts";
 import { encodeFrame, type FrameOptions, OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -169,10 +169,17 @@ for (
     await until(async () => (await sessionsOf(server.port)).size === 1, "only the witness is listed");
     assert.deepEqual([...await sessionsOf(server.port)], [["witness", await witness.sessionId]]);
     assert.ok(witness.isOpen);
-    await until(
-      async () => await openDescriptors(server.program.pid) <= before + 1,
-      "every descriptor is closed",
-    );
+    await t.step({
+      ...unlessOlderRuntime(
+        "every descriptor is closed",
+        "a peer that does not answer a close is not cut there",
+      ),
+      fn: () =>
+        until(
+          async () => await openDescriptors(server.program.pid) <= before + 1,
+          "every descriptor is closed",
+        ),
+    });
   });
 }
 
