@@ -1,8 +1,7 @@
 import { withDeadline } from "../../lib/service/clock.ts";
 import type { FollowItem, SessionEvent } from "../../lib/sessions/events.ts";
 import type { SessionRegistry } from "../../lib/sessions/registry.ts";
-
-const PATIENCE_MS = 20_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 /** Follows the events of a registry, item by item or event by event. */
 export class Follower implements AsyncDisposable {
