@@ -64,6 +64,12 @@ export class Redis implements AsyncDisposable {
     this.#process?.kill("SIGCONT");
   }
 
+  /** Waits until this much has passed by its own clock, which is what leases go by. */
+  async passes(ms: number): Promise<void> {
+    const end = await this.#nowMs() + ms;
+    await until(async () => await this.#nowMs() >= end, `${ms} ms have passed`);
+  }
+
   /** One command by `redis-cli`, its answer as text. */
   async command(...args: string[]): Promise<string> {
     const { stdout } = await new Deno.Command("redis-cli", {
@@ -75,6 +81,11 @@ export class Redis implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+  }
+
+  async #nowMs(): Promise<number> {
+    const [seconds, microseconds] = (await this.command("TIME")).split("\n");
+    return Number(seconds) * 1000 + Number(microseconds) / 1000;
   }
 }
 
