@@ -59,6 +59,10 @@ export class Caddy implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /** What it has logged until now. */
   get log(): LogEntry[] {
     return [...this.#process.stdout, ...this.#process.stderr].map((line) => JSON.parse(line));

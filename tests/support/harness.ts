@@ -60,7 +60,7 @@ function seedsUsed(): string {
 }
 
 function programsSaid(): string {
-  return started.map(({ name, pid, text }) => {
+  return started.filter(({ text }) => text.stderr || text.stdout).map(({ name, pid, text }) => {
     const lines = (text.stderr + text.stdout).trimEnd().split("\n");
     const shown = lines.slice(-SHOWN_LINES);
     const left = lines.length - shown.length;
