@@ -16,11 +16,11 @@ import {
 import { configureLog, getLogger } from "./lib/service/log.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
-import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
-import { SessionMetrics } from "./lib/sessions/metrics.ts";
-import { Page } from "./lib/sessions/page.ts";
-import { RedisRegistry } from "./lib/sessions/redis_registry.ts";
-import type { SessionRegistry } from "./lib/sessions/registry.ts";
+import { MemoryRegistry } from "./lib/sessions/registry/memory_registry.ts";
+import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
+import { Page } from "./lib/sessions/http/page.ts";
+import { RedisRegistry } from "./lib/sessions/registry/redis/redis_registry.ts";
+import type { SessionRegistry } from "./lib/sessions/registry/registry.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
 
 const log = getLogger(["solo", "main"]);

@@ -1,7 +1,7 @@
 /** `/sessions` of a large cluster, against Redis printing the same content by itself. */
 
 import { Redis } from "../tests/support/redis.ts";
-import { RedisStore } from "../lib/sessions/redis_store.ts";
+import { RedisStore } from "../lib/sessions/registry/redis/redis_store.ts";
 import { withRedis } from "./sessions_contenders.ts";
 import type { ProbeRequest } from "./sessions_probe.ts";
 import { printAim, printHeading, printTable, times } from "./support/report.ts";

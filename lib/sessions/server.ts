@@ -3,11 +3,11 @@ import { listenError, messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
 import { ClientIdError, parseClientId } from "./client_id.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
-import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
-import { EventStream, MAX_READERS } from "./event_stream.ts";
-import { JSON_LISTING, listingStream, TEXT_LISTING } from "./listing.ts";
-import type { Page } from "./page.ts";
-import { RegistryUnreachableError, type SessionRegistry } from "./registry.ts";
+import { closeFramesWritten, MAX_CLOSES } from "./transport/close_frame.ts";
+import { EventStream, MAX_READERS } from "./events/event_stream.ts";
+import { JSON_LISTING, listingStream, TEXT_LISTING } from "./http/listing.ts";
+import type { Page } from "./http/page.ts";
+import { RegistryUnreachableError, type SessionRegistry } from "./registry/registry.ts";
 import { CLOSE_TIMEOUT_MS, IDLE_TIMEOUT_S, Session, type SessionHost } from "./session.ts";
 
 const log = getLogger(["solo", "server"]);

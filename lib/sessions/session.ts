@@ -1,7 +1,7 @@
 import { getLogger } from "../service/log.ts";
 import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
-import type { Candidate, RevokeReason } from "./registry.ts";
-import { terminate } from "./terminate.ts";
+import type { Candidate, RevokeReason } from "./registry/registry.ts";
+import { terminate } from "./transport/terminate.ts";
 
 const log = getLogger(["solo", "session"]);
 

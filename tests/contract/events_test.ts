@@ -1,12 +1,12 @@
 /** What every registry promises to tell of its sessions: one suite, two stores. */
 
 import assert from "node:assert/strict";
-import type { FollowItem, SessionEvent } from "../../lib/sessions/events.ts";
-import { toJson } from "../../lib/sessions/listing.ts";
-import { MemoryEvents } from "../../lib/sessions/memory_events.ts";
-import { MemoryRegistry } from "../../lib/sessions/memory_registry.ts";
-import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
-import type { SessionRegistry } from "../../lib/sessions/registry.ts";
+import type { FollowItem, SessionEvent } from "../../lib/sessions/events/events.ts";
+import { toJson } from "../../lib/sessions/http/listing.ts";
+import { MemoryEvents } from "../../lib/sessions/events/memory_events.ts";
+import { MemoryRegistry } from "../../lib/sessions/registry/memory_registry.ts";
+import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
+import type { SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { Redis } from "../support/redis.ts";

@@ -1,7 +1,7 @@
 /** What the platform does after `WebSocket.close()`, which is nowhere promised. */
 
 import assert from "node:assert/strict";
-import { closeFramesWritten, MAX_CLOSES } from "../../lib/sessions/close_frame.ts";
+import { closeFramesWritten, MAX_CLOSES } from "../../lib/sessions/transport/close_frame.ts";
 import { TextLineStream } from "../support/lines.ts";
 import { until } from "../support/wait.ts";
 

@@ -1,8 +1,8 @@
 /** What followers hear when nodes die and Redis misbehaves. */
 
 import assert from "node:assert/strict";
-import type { FollowItem } from "../../lib/sessions/events.ts";
-import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
+import type { FollowItem } from "../../lib/sessions/events/events.ts";
+import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { leaveGhosts } from "../support/ghosts.ts";

@@ -1,4 +1,4 @@
-import type { Candidate, RevokeReason, SessionEntry, SessionRegistry } from "../../lib/sessions/registry.ts";
+import type { Candidate, RevokeReason, SessionEntry, SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { until } from "./wait.ts";
 
 /** A candidate that writes down what happens to it. */

@@ -1,6 +1,6 @@
 import { withDeadline } from "../../lib/service/clock.ts";
-import type { FollowItem, SessionEvent } from "../../lib/sessions/events.ts";
-import type { SessionRegistry } from "../../lib/sessions/registry.ts";
+import type { FollowItem, SessionEvent } from "../../lib/sessions/events/events.ts";
+import type { SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 
 const PATIENCE_MS = 20_000;
 

@@ -1,10 +1,10 @@
 /** The stream of events as its readers get it, over a registry in memory. */
 
 import assert from "node:assert/strict";
-import { EventStream, type EventStreamOptions } from "../../lib/sessions/event_stream.ts";
-import type { FollowItem, SessionEvents } from "../../lib/sessions/events.ts";
-import { MemoryRegistry } from "../../lib/sessions/memory_registry.ts";
-import { RegistryUnreachableError, type SessionRegistry } from "../../lib/sessions/registry.ts";
+import { EventStream, type EventStreamOptions } from "../../lib/sessions/events/event_stream.ts";
+import type { FollowItem, SessionEvents } from "../../lib/sessions/events/events.ts";
+import { MemoryRegistry } from "../../lib/sessions/registry/memory_registry.ts";
+import { RegistryUnreachableError, type SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { TestCandidate } from "../support/candidate.ts";
 import { EventReader } from "../support/event_reader.ts";
 import { until } from "../support/wait.ts";

@@ -1,7 +1,7 @@
 /** A registry whose sessions do not end with the lease. */
 
-import { RedisRegistry as Right, type RedisRegistryOptions } from "../../../lib/sessions/redis_registry.ts";
-import type { Candidate, SessionRegistry } from "../../../lib/sessions/registry.ts";
+import { RedisRegistry as Right, type RedisRegistryOptions } from "../../../lib/sessions/registry/redis/redis_registry.ts";
+import type { Candidate, SessionRegistry } from "../../../lib/sessions/registry/registry.ts";
 
 export const RedisRegistry = {
   async start(options: RedisRegistryOptions): Promise<SessionRegistry> {

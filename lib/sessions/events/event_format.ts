@@ -1,8 +1,8 @@
 /** The messages of the event stream, as docs/sessions-events.md describes them. */
 
 import { type SessionEvent, timeOf } from "./events.ts";
-import { toJson } from "./listing.ts";
-import type { SessionEntry } from "./registry.ts";
+import { toJson } from "../http/listing.ts";
+import type { SessionEntry } from "../registry/registry.ts";
 
 /** One or several whole messages. */
 export type Chunk = Uint8Array<ArrayBuffer>;

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
-import { messageOf, ProgramError } from "../service/errors.ts";
-import { type Clock, monotonicClock } from "../service/clock.ts";
-import { getLogger } from "../service/log.ts";
-import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
-import { RedisEvents } from "./redis_events.ts";
+import { messageOf, ProgramError } from "../../../service/errors.ts";
+import { type Clock, monotonicClock } from "../../../service/clock.ts";
+import { getLogger } from "../../../service/log.ts";
+import { closeFramesWritten, MAX_CLOSES } from "../../transport/close_frame.ts";
+import { RedisEvents } from "../../events/redis_events.ts";
 import {
   type ClaimReply,
   type NodeMessage,
@@ -11,7 +11,7 @@ import {
   type ReleaseMode,
   type RenewReply,
 } from "./redis_store.ts";
-import type { Candidate, RegistryState, RevokeReason, SessionEntry, SessionRegistry } from "./registry.ts";
+import type { Candidate, RegistryState, RevokeReason, SessionEntry, SessionRegistry } from "../registry.ts";
 
 const log = getLogger(["solo", "registry"]);
 

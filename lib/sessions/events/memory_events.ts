@@ -1,5 +1,5 @@
 import type { EventKind, FollowItem, SessionEvent, SessionEvents } from "./events.ts";
-import type { SessionEntry } from "./registry.ts";
+import type { SessionEntry } from "../registry/registry.ts";
 
 /** How many events are kept, as many as in lua/line.lua. */
 const HISTORY = 20_000;

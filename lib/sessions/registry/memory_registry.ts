@@ -1,5 +1,5 @@
-import { closeFramesWritten } from "./close_frame.ts";
-import { MemoryEvents } from "./memory_events.ts";
+import { closeFramesWritten } from "../transport/close_frame.ts";
+import { MemoryEvents } from "../events/memory_events.ts";
 import type { Candidate, RegistryState, SessionEntry, SessionRegistry } from "./registry.ts";
 
 /** How many entries make one page of a listing. */

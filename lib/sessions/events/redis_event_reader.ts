@@ -1,6 +1,6 @@
 import { RESP_TYPES } from "@redis/client";
-import { withDeadline } from "../service/clock.ts";
-import { type Client, connect, eventRange, type RawEvent, rawEvent } from "./redis_store.ts";
+import { withDeadline } from "../../service/clock.ts";
+import { type Client, connect, eventRange, type RawEvent, rawEvent } from "../registry/redis/redis_store.ts";
 
 /** How long a reader waits for an event before it asks again: so it notices a connection that is open and dead. */
 const READ_WAIT_MS = 1000;

@@ -1,6 +1,6 @@
 /** What becomes of sessions, told as it happens: the half of the registry's contract that is for watching. */
 
-import type { SessionEntry } from "./registry.ts";
+import type { SessionEntry } from "../registry/registry.ts";
 
 /** What has become of an established session. */
 export type EventKind =

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../service/errors.ts";
-import { getLogger } from "../service/log.ts";
+import { messageOf } from "../../service/errors.ts";
+import { getLogger } from "../../service/log.ts";
 import { type EventKind, type FollowItem, type SessionEvent, type SessionEvents } from "./events.ts";
 import { EventReader } from "./redis_event_reader.ts";
-import type { RawEvent, RedisStore } from "./redis_store.ts";
+import type { RawEvent, RedisStore } from "../registry/redis/redis_store.ts";
 
 const log = getLogger(["solo", "events"]);
 

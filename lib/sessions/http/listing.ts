@@ -1,4 +1,4 @@
-import type { SessionEntry } from "./registry.ts";
+import type { SessionEntry } from "../registry/registry.ts";
 
 /** How `/sessions` writes the entries. */
 export interface ListingFormat {

@@ -1,8 +1,8 @@
 /** `/sessions` as server-sent events: one live feed for all its readers. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../service/errors.ts";
-import { getLogger } from "../service/log.ts";
+import { messageOf } from "../../service/errors.ts";
+import { getLogger } from "../../service/log.ts";
 import {
   type Chunk,
   encodeBeat,
@@ -14,7 +14,7 @@ import {
   encodeSnapshot,
 } from "./event_format.ts";
 import type { SessionEvent } from "./events.ts";
-import type { SessionRegistry } from "./registry.ts";
+import type { SessionRegistry } from "../registry/registry.ts";
 
 const log = getLogger(["solo", "events"]);
 

@@ -6,7 +6,7 @@
  * established session per `client_id`, and of any number that race exactly the newest is left.
  */
 
-import type { SessionEvents } from "./events.ts";
+import type { SessionEvents } from "../events/events.ts";
 
 /** A connection that wants to be the session of its client. Implemented by the server's side. */
 export interface Candidate {

@@ -8,9 +8,9 @@
  */
 
 import { createClient, defineScript, RESP_TYPES } from "@redis/client";
-import { messageOf } from "../service/errors.ts";
-import { SharedDeadline } from "../service/shared_deadline.ts";
-import { RegistryUnreachableError, type SessionEntry } from "./registry.ts";
+import { messageOf } from "../../../service/errors.ts";
+import { SharedDeadline } from "../../../service/shared_deadline.ts";
+import { RegistryUnreachableError, type SessionEntry } from "../registry.ts";
 import claimLua from "./lua/claim.lua" with { type: "text" };
 import lineLua from "./lua/line.lua" with { type: "text" };
 import releaseLua from "./lua/release.lua" with { type: "text" };
