@@ -6,7 +6,7 @@ import { ClientIdError, MAX_CLIENT_ID_BYTES, parseClientId } from "../../lib/ses
 import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
 import { JSON_LISTING, listingStream, TEXT_LISTING } from "../../lib/sessions/http/listing.ts";
 import { parseLine } from "../../lib/sessions/registry/redis/redis_store.ts";
-import type { SessionEntry } from "../../lib/sessions/registry/registry.ts";
+import type { SessionEntry } from "../../lib/sessions/session_entry.ts";
 import { Session, type SessionHost } from "../../lib/sessions/session.ts";
 
 const permissions = "none";
