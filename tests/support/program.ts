@@ -179,10 +179,18 @@ function spawn(
   return new Deno.Command(command!, {
     args: [...rest, ...args],
     clearEnv: true,
-    // Deno finds its cache of packages by these two
-    env: { PATH: Deno.env.get("PATH") ?? "", HOME: Deno.env.get("HOME") ?? "", NO_COLOR: "1", ...env },
+    env: { ...passedOn(), NO_COLOR: "1", ...env },
     stdin,
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+}
+
+/** What a program is given of this process's environment: how to find commands, and Deno's cache of packages. */
+export function passedOn(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
 }
