@@ -16,11 +16,9 @@ import {
 import { configureLog, getLogger } from "./lib/service/log.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
-import { MemoryRegistry } from "./lib/sessions/memory_registry.ts";
-import { SessionMetrics } from "./lib/sessions/metrics.ts";
-import { Page } from "./lib/sessions/page.ts";
-import { RedisRegistry } from "./lib/sessions/redis_registry.ts";
-import type { SessionRegistry } from "./lib/sessions/registry.ts";
+import { type Coordination, inMemory, inRedis } from "./lib/sessions/coordination.ts";
+import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
+import { Page } from "./lib/sessions/http/page.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
 
 const log = getLogger(["solo", "main"]);
@@ -133,11 +131,12 @@ async function serve(flags: Flags): Promise<void> {
 
   const maxConnections = flags.maxConnections ?? defaultMaxConnections();
   let metrics!: SessionMetrics;
-  await using registry = await openRegistry(flags, () => metrics);
+  await using coordination = await coordinate(flags, () => metrics);
   const server = SessionServer.listen({
     hostname: flags.host,
     port: flags.port,
-    registry,
+    registry: coordination.registry,
+    events: coordination.events,
     maxConnections,
     page: flags.page ? new Page() : undefined,
     observer: (counts) => metrics = new SessionMetrics(counts),
@@ -180,22 +179,22 @@ function redisUrlOfEnvironment(): string | undefined {
   }
 }
 
-async function openRegistry(flags: Flags, observer: () => SessionMetrics): Promise<SessionRegistry> {
+async function coordinate(flags: Flags, observer: () => SessionMetrics): Promise<Coordination> {
   const url = flags.redis ?? redisUrlOfEnvironment();
   const open = (url: string, startTimeoutMs: number) =>
-    RedisRegistry.start({
+    inRedis({
       url,
       prefix: flags.redisPrefix,
       leaseMs: flags.lease,
       startTimeoutMs,
       observer,
     });
-  if (url === "off") return new MemoryRegistry();
+  if (url === "off") return inMemory();
   if (url !== undefined) return await open(url, START_TIMEOUT_MS);
   try {
-    const registry = await open(LOCAL_REDIS, LOOK_TIMEOUT_MS);
+    const coordination = await open(LOCAL_REDIS, LOOK_TIMEOUT_MS);
     log.info("found Redis at {url}: all processes that use it are one service", { url: LOCAL_REDIS });
-    return registry;
+    return coordination;
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
     log.warn(
@@ -203,7 +202,7 @@ async function openRegistry(flags: Flags, observer: () => SessionMetrics): Promi
         "one with --redis (and --redis off to not look for one)",
       { url: LOCAL_REDIS },
     );
-    return new MemoryRegistry();
+    return inMemory();
   }
 }
 

@@ -3,11 +3,11 @@ import { listenError, messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
 import { ClientIdError, parseClientId } from "./client_id.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
-import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
-import { EventStream, MAX_READERS } from "./event_stream.ts";
-import { JSON_LISTING, listingStream, TEXT_LISTING } from "./listing.ts";
-import type { Page } from "./page.ts";
-import { RegistryUnreachableError, type SessionRegistry } from "./registry.ts";
+import { EventStream, MAX_READERS } from "./events/event_stream.ts";
+import { JSON_LISTING, listingStream, TEXT_LISTING } from "./http/listing.ts";
+import type { Page } from "./http/page.ts";
+import type { SessionEvents } from "./events/events.ts";
+import { RegistryUnreachableError, type SessionRegistry } from "./registry/registry.ts";
 import { CLOSE_TIMEOUT_MS, IDLE_TIMEOUT_S, Session, type SessionHost } from "./session.ts";
 
 const log = getLogger(["solo", "server"]);
@@ -16,7 +16,7 @@ const log = getLogger(["solo", "server"]);
 const RETRY_AFTER_S = "1";
 
 /** A drain closes this many sessions, waits a moment, and goes on: not everyone should reconnect at once. */
-const DRAIN_BATCH = MAX_CLOSES;
+const DRAIN_BATCH = 64;
 const DRAIN_PAUSE_MS = 10;
 
 /** The wait before listening again after the platform has stopped to accept, as it does at the descriptor limit. */
@@ -58,6 +58,7 @@ export interface SessionServerOptions {
   /** 0 lets the system choose. */
   port: number;
   registry: SessionRegistry;
+  events: SessionEvents;
   /** More sockets than this are refused with 503. */
   maxConnections: number;
   /** What a browser is shown at `/`. @default nothing */
@@ -99,7 +100,11 @@ export class SessionServer implements SessionHost {
       lost: () => this.#lost,
       readers: () => this.#events.readers,
     });
-    this.#events = new EventStream({ registry: this.#registry, onCut: () => this.#observer.onReaderCut() });
+    this.#events = new EventStream({
+      list: () => this.#registry.list(),
+      events: options.events,
+      onCut: () => this.#observer.onReaderCut(),
+    });
   }
 
   /**
@@ -168,12 +173,11 @@ export class SessionServer implements SessionHost {
 
   onEnd(session: Session, code: number): void {
     if (session.established) this.#established--;
-    if (session.gone) this.#registry.release(session);
-    else closeFramesWritten().then(() => this.#registry.release(session));
     this.#observer.onClosed(code);
   }
 
   onGone(session: Session): void {
+    this.#registry.release(session);
     this.#opening.delete(session);
     this.#sessions.delete(session);
   }

@@ -1,7 +1,7 @@
 import { getLogger } from "../service/log.ts";
 import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
-import type { Candidate, RevokeReason } from "./registry.ts";
-import { terminate } from "./terminate.ts";
+import type { Candidate, RevokeReason } from "./registry/registry.ts";
+import { terminate } from "./transport/terminate.ts";
 
 const log = getLogger(["solo", "session"]);
 
@@ -40,7 +40,8 @@ export class Session implements Candidate {
   #established = false;
   #ended = false;
   #gone = false;
-  #cut: ReturnType<typeof setTimeout> | undefined;
+  #cutTimer: ReturnType<typeof setTimeout> | undefined;
+  #whenGone: PromiseWithResolvers<void> | undefined;
 
   constructor(readonly clientId: string, socket: WebSocket, host: SessionHost) {
     this.#socket = socket;
@@ -54,11 +55,6 @@ export class Session implements Candidate {
     return this.#established;
   }
 
-  /** Whether the socket is gone: no frame is on its way any more. */
-  get gone(): boolean {
-    return this.#gone;
-  }
-
   /** Sends the session_id: from here on the session is established. */
   establish(): void {
     if (this.#ended || this.#socket.readyState !== WebSocket.OPEN) return;
@@ -67,10 +63,10 @@ export class Session implements Candidate {
     this.#host.onEstablished(this);
   }
 
-  revoke(reason: RevokeReason): void {
+  revoke(reason: RevokeReason): Promise<void> {
     if (reason.kind === "lease-lost") {
       this.close(CLOSE_CODES.tryAgainLater);
-      return;
+      return this.#gonePromise();
     }
     log.debug("session {session} of client {client} is replaced by {by} on node {node}", {
       session: this.sessionId,
@@ -79,20 +75,30 @@ export class Session implements Candidate {
       node: reason.byNode,
     });
     this.close(CLOSE_CODES.replaced);
+    return this.#gonePromise();
+  }
+
+  cut(): void {
+    this.closeNow();
+  }
+
+  #gonePromise(): Promise<void> {
+    if (this.#gone) return Promise.resolve();
+    return (this.#whenGone ??= Promise.withResolvers()).promise;
   }
 
   /** Ends the session: sends the close frame, and drops the connection when no answer comes. Safe to call twice. */
   close({ code, reason }: CloseCode): void {
     if (this.#gone || this.#ended) return;
     this.#socket.close(code, reason);
-    this.#cut = setTimeout(() => terminate(this.#socket), CLOSE_TIMEOUT_MS);
+    this.#cutTimer = setTimeout(() => terminate(this.#socket), CLOSE_TIMEOUT_MS);
     this.#end(code);
   }
 
   /** Ends the session without a close frame. Safe to call twice. */
   closeNow(): void {
     if (this.#gone) return;
-    clearTimeout(this.#cut);
+    clearTimeout(this.#cutTimer);
     terminate(this.#socket);
     this.#end(1006);
   }
@@ -122,8 +128,9 @@ export class Session implements Candidate {
       case "close": // comes twice when the platform's own idle timeout has closed
         if (this.#gone) return;
         this.#gone = true;
-        clearTimeout(this.#cut);
+        clearTimeout(this.#cutTimer);
         this.#end((event as CloseEvent).code || 1006); // 0: the stream ended without a close frame
+        this.#whenGone?.resolve();
         this.#host.onGone(this);
         break;
       case "error":

@@ -1,12 +1,10 @@
 /** What every registry promises to tell of its sessions: one suite, two stores. */
 
 import assert from "node:assert/strict";
-import type { FollowItem, SessionEvent } from "../../lib/sessions/events.ts";
-import { toJson } from "../../lib/sessions/listing.ts";
-import { MemoryEvents } from "../../lib/sessions/memory_events.ts";
-import { MemoryRegistry } from "../../lib/sessions/memory_registry.ts";
-import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
-import type { SessionRegistry } from "../../lib/sessions/registry.ts";
+import type { FollowItem, SessionEvent } from "../../lib/sessions/events/events.ts";
+import { type Coordination, inMemory, inRedis } from "../../lib/sessions/coordination.ts";
+import { MemoryEvents } from "../../lib/sessions/events/memory_events.ts";
+import { toJson } from "../../lib/sessions/session_entry.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { Redis } from "../support/redis.ts";
@@ -14,24 +12,24 @@ import { until } from "../support/wait.ts";
 
 /** Where a suite runs: `here` and `there` are two processes of one service, or the same one. */
 interface Place {
-  here: SessionRegistry;
-  there: SessionRegistry;
+  here: Coordination;
+  there: Coordination;
 }
 
 const STORES: Record<string, (body: (place: Place) => Promise<void>) => Promise<void>> = {
   "MemoryEvents": async (body) => {
-    await using registry = new MemoryRegistry();
-    await body({ here: registry, there: registry });
+    await using only = inMemory();
+    await body({ here: only, there: only });
   },
   "RedisEvents, two processes": async (body) => {
     await using redis = await Redis.start();
-    await using here = await RedisRegistry.start({ url: redis.url, leaseMs: 2000 });
-    await using there = await RedisRegistry.start({ url: redis.url, leaseMs: 2000 });
+    await using here = await inRedis({ url: redis.url, leaseMs: 2000 });
+    await using there = await inRedis({ url: redis.url, leaseMs: 2000 });
     await body({ here, there });
   },
 };
 
-async function established(registry: SessionRegistry, clientId: string): Promise<TestCandidate> {
+async function established({ registry }: Coordination, clientId: string): Promise<TestCandidate> {
   const candidate = new TestCandidate(clientId);
   registry.claim(candidate);
   await candidate.reaches("established");
@@ -56,8 +54,8 @@ for (const [store, inPlace] of Object.entries(STORES)) {
     await using follower = await Follower.start(here);
     const older = await established(there, "kim");
     const newer = await established(here, "kim");
-    here.release(newer);
-    here.release(before);
+    here.registry.release(newer);
+    here.registry.release(before);
     const events = await follower.events(5);
     assert.deepEqual(
       new Set(events.map(told)),
@@ -79,12 +77,12 @@ for (const [store, inPlace] of Object.entries(STORES)) {
     await using follower = await Follower.start(there);
     await established(here, "👨‍👩‍👧 | two words");
     const [event] = await follower.events(1);
-    assert.deepEqual(toJson(event!.session), toJson((await listed(there))[0]!));
+    assert.deepEqual(toJson(event!.session), toJson((await listed(there.registry))[0]!));
   });
 
   test("ids grow, and are the position of whoever comes next", async ({ here }) => {
     await using first = await Follower.start(here);
-    for (let i = 0; i < 20; i++) here.release(await established(here, `client ${i}`));
+    for (let i = 0; i < 20; i++) here.registry.release(await established(here, `client ${i}`));
     const events = await first.events(40);
     for (const [i, { id }] of events.entries()) {
       assert.match(id, /^\d+-\d+$/);
@@ -96,17 +94,17 @@ for (const [store, inPlace] of Object.entries(STORES)) {
 
   test("a listing and the events since are the truth, whatever goes on meanwhile", async ({ here, there }) => {
     let churning = true;
-    const held = new Map<string, [SessionRegistry, TestCandidate]>();
+    const held = new Map<string, [Coordination, TestCandidate]>();
     const churn = async (offset: number) => {
       for (let i = offset; churning; i++) {
         const registry = i % 2 ? here : there;
         const candidate = new TestCandidate(`client ${i % 37}`);
-        registry.claim(candidate);
+        registry.registry.claim(candidate);
         held.set(candidate.sessionId, [registry, candidate]);
         if (i % 3 === 0) {
           const [sessionId, [holder, old]] = held.entries().next().value!;
           held.delete(sessionId);
-          holder.release(old);
+          holder.registry.release(old);
         }
         await new Promise((resolve) => setTimeout(resolve, i % 5));
       }
@@ -114,7 +112,7 @@ for (const [store, inPlace] of Object.entries(STORES)) {
     const churns = Promise.all([churn(0), churn(11), churn(23)]);
     await new Promise((resolve) => setTimeout(resolve, 200));
     await using follower = await Follower.start(here);
-    const known = new Set(await sessionIds(here));
+    const known = new Set(await sessionIds(here.registry));
     await new Promise((resolve) => setTimeout(resolve, 500));
     churning = false;
     await churns;
@@ -126,13 +124,13 @@ for (const [store, inPlace] of Object.entries(STORES)) {
       else known.delete(session.sessionId);
       if (session.sessionId === last.sessionId) break;
     }
-    assert.deepEqual([...known].sort(), (await sessionIds(there)).sort());
+    assert.deepEqual([...known].sort(), (await sessionIds(there.registry)).sort());
   });
 
   test("of many that race, each that opens ends once, and one is left", async ({ here, there }) => {
     await using follower = await Follower.start(there);
     const racers = Array.from({ length: 100 }, () => new TestCandidate("kim"));
-    racers.forEach((racer, i) => (i % 2 ? here : there).claim(racer));
+    racers.forEach((racer, i) => (i % 2 ? here : there).registry.claim(racer));
     await until(() => racers.filter(({ state }) => state !== "revoked").length === 1, "one racer is left");
     const winner = racers.find(({ state }) => state !== "revoked")!;
     await winner.reaches("established");
@@ -152,7 +150,7 @@ for (const [store, inPlace] of Object.entries(STORES)) {
 
   test("between two events lie exactly those that came after the first, up to the second", async ({ here }) => {
     await using follower = await Follower.start(here);
-    for (let i = 0; i < 5; i++) here.release(await established(here, `client ${i}`));
+    for (let i = 0; i < 5; i++) here.registry.release(await established(here, `client ${i}`));
     const events = await follower.events(10);
     const between = (a: number, b: number) => here.events.between(events[a]!.id, events[b]!.id);
     assert.deepEqual(await between(0, 9), events.slice(1));

@@ -1,9 +1,9 @@
 /** What every registry promises: one suite, two stores. */
 
 import assert from "node:assert/strict";
-import { MemoryRegistry } from "../../lib/sessions/memory_registry.ts";
-import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
-import type { SessionRegistry } from "../../lib/sessions/registry.ts";
+import { MemoryRegistry } from "../../lib/sessions/registry/memory_registry.ts";
+import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
+import type { SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Redis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";

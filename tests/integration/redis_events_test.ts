@@ -1,8 +1,8 @@
 /** What followers hear when nodes die and Redis misbehaves. */
 
 import assert from "node:assert/strict";
-import type { FollowItem } from "../../lib/sessions/events.ts";
-import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
+import type { FollowItem } from "../../lib/sessions/events/events.ts";
+import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { leaveGhosts } from "../support/ghosts.ts";
@@ -12,7 +12,7 @@ const LEASE_MS = 2000;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function established(registry: RedisRegistry, clientId: string): Promise<TestCandidate> {
+async function established({ registry }: Coordination, clientId: string): Promise<TestCandidate> {
   const candidate = new TestCandidate(clientId);
   registry.claim(candidate);
   await candidate.reaches("established");
@@ -28,7 +28,7 @@ async function itemsUntil(follower: Follower, kind: FollowItem["kind"]): Promise
 
 Deno.test("RedisEvents: a connection that is cut costs no event", async () => {
   await using redis = await Redis.start();
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "kim");
   await using follower = await Follower.start(a);
   await redis.command("CLIENT", "KILL", "TYPE", "normal");
@@ -40,15 +40,15 @@ Deno.test("RedisEvents: a connection that is cut costs no event", async () => {
 
 Deno.test("RedisEvents: after a loss of data there is a new position, when everyone is listed again", async () => {
   await using redis = await Redis.start();
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
-  await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
+  await using b = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   const kim = await established(a, "kim");
   const lee = await established(b, "lee");
   await using follower = await Follower.start(a);
   await redis.command("FLUSHALL");
   const items = await itemsUntil(follower, "position");
   assert.ok(items.every(({ kind }) => kind !== "lost"));
-  assert.deepEqual((await sessionIds(a)).sort(), [kim.sessionId, lee.sessionId].sort());
+  assert.deepEqual((await sessionIds(a.registry)).sort(), [kim.sessionId, lee.sessionId].sort());
 });
 
 for (
@@ -59,7 +59,7 @@ for (
 ) {
   Deno.test(`RedisEvents: when Redis was ${how}, followers know all that is so again`, async () => {
     await using redis = await Redis.start();
-    await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+    await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
     const known = new Set([(await established(a, "kim")).sessionId]);
     await using follower = await Follower.start(a);
     await away(redis);
@@ -69,7 +69,7 @@ for (
     let item = await follower.item();
     if (how === "killed") {
       assert.equal(item.kind, "position", "its data was lost");
-      assert.deepEqual(await sessionIds(a), [...known]);
+      assert.deepEqual(await sessionIds(a.registry), [...known]);
     } else assert.equal(item.kind, "events", "nothing was lost");
     const lee = await established(a, "lee");
     while (
@@ -82,7 +82,7 @@ for (
 
 Deno.test("RedisEvents: the sessions of a dead node are closed after its lease", async () => {
   await using redis = await Redis.start();
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
   await using _ghosts = await leaveGhosts(redis, 1000, 500);
   await using follower = await Follower.start(a);
@@ -92,7 +92,7 @@ Deno.test("RedisEvents: the sessions of a dead node are closed after its lease",
 
 Deno.test("RedisEvents: one that waited for a dead node's session replaces it", async () => {
   await using redis = await Redis.start();
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
   await using _ghosts = await leaveGhosts(redis, 1, LEASE_MS / 2);
   await using follower = await Follower.start(a);
@@ -102,13 +102,13 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
   ) => [kind, session.clientId, session.node]);
   assert.deepEqual(events[0]!.slice(1), ["ghost 0", "deadbeef"]);
   assert.ok(["replaced", "closed"].includes(events[0]![0]!)); // by the claim that waits, or by a sweep before it
-  assert.deepEqual(events[1], ["opened", "ghost 0", a.node]);
+  assert.deepEqual(events[1], ["opened", "ghost 0", a.registry.node]);
   assert.equal(heir.state, "established");
 });
 
 Deno.test("RedisEvents: the stream in Redis does not grow without end", async () => {
   await using redis = await Redis.start();
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
   const text = "opened s n 1 1 kim";
   await redis.command(

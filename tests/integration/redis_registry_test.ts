@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { ProgramError } from "../../lib/service/errors.ts";
-import { RedisRegistry } from "../../lib/sessions/redis_registry.ts";
-import { RedisStore } from "../../lib/sessions/redis_store.ts";
+import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
+import { RedisStore } from "../../lib/sessions/registry/redis/redis_store.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";

@@ -1,4 +1,5 @@
-import type { Candidate, RevokeReason, SessionEntry, SessionRegistry } from "../../lib/sessions/registry.ts";
+import type { SessionEntry } from "../../lib/sessions/session_entry.ts";
+import type { Candidate, RevokeReason, SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { until } from "./wait.ts";
 
 /** A candidate that writes down what happens to it. */
@@ -18,9 +19,14 @@ export class TestCandidate implements Candidate {
     this.#note("established");
   }
 
-  revoke(reason: RevokeReason): void {
+  revoke(reason: RevokeReason): Promise<void> {
     this.reason = reason;
     this.#note("revoked");
+    return Promise.resolve();
+  }
+
+  cut(): void {
+    this.#note("cut");
   }
 
   async reaches(state: string): Promise<void> {

@@ -1,9 +1,8 @@
 import { withDeadline } from "../../lib/service/clock.ts";
-import type { FollowItem, SessionEvent } from "../../lib/sessions/events.ts";
-import type { SessionRegistry } from "../../lib/sessions/registry.ts";
+import type { FollowItem, SessionEvent, SessionEvents } from "../../lib/sessions/events/events.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
-/** Follows the events of a registry, item by item or event by event. */
+/** Follows the events of a service, item by item or event by event. */
 export class Follower implements AsyncDisposable {
   readonly #items: AsyncIterator<FollowItem>;
   readonly #stop: AbortController;
@@ -15,9 +14,9 @@ export class Follower implements AsyncDisposable {
   }
 
   /** Follows from now on. */
-  static async start(registry: SessionRegistry): Promise<Follower> {
+  static async start({ events }: { events: SessionEvents }): Promise<Follower> {
     const stop = new AbortController();
-    const items = registry.events.follow(stop.signal)[Symbol.asyncIterator]();
+    const items = events.follow(stop.signal)[Symbol.asyncIterator]();
     const { value } = await withDeadline(items.next(), PATIENCE_MS, "no position");
     if (value?.kind !== "position") throw new Error(`expected a position, got ${value?.kind}`);
     return new Follower(items, stop, value.id);

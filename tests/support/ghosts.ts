@@ -1,4 +1,4 @@
-import { RedisStore } from "../../lib/sessions/redis_store.ts";
+import { RedisStore } from "../../lib/sessions/registry/redis/redis_store.ts";
 import type { Redis } from "./redis.ts";
 
 /** Leaves sessions of a process that has died: of a node whose lease ends after `leaseMs` and that nobody renews. */

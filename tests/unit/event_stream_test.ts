@@ -1,10 +1,11 @@
 /** The stream of events as its readers get it, over a registry in memory. */
 
 import assert from "node:assert/strict";
-import { EventStream, type EventStreamOptions } from "../../lib/sessions/event_stream.ts";
-import type { FollowItem, SessionEvents } from "../../lib/sessions/events.ts";
-import { MemoryRegistry } from "../../lib/sessions/memory_registry.ts";
-import { RegistryUnreachableError, type SessionRegistry } from "../../lib/sessions/registry.ts";
+import { EventStream, type EventStreamOptions } from "../../lib/sessions/events/event_stream.ts";
+import type { FollowItem, SessionEvents } from "../../lib/sessions/events/events.ts";
+import { inMemory } from "../../lib/sessions/coordination.ts";
+import type { MemoryRegistry } from "../../lib/sessions/registry/memory_registry.ts";
+import { RegistryUnreachableError, type SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { TestCandidate } from "../support/candidate.ts";
 import { EventReader } from "../support/event_reader.ts";
 import { until } from "../support/wait.ts";
@@ -25,8 +26,8 @@ function claim(registry: SessionRegistry, ...clientIds: string[]): TestCandidate
 function streamOf(
   options: Partial<EventStreamOptions> = {},
 ): { registry: MemoryRegistry; stream: EventStream } {
-  const registry = new MemoryRegistry();
-  return { registry, stream: new EventStream({ registry, ...options }) };
+  const { registry, events } = inMemory();
+  return { registry, stream: new EventStream({ list: () => registry.list(), events, ...options }) };
 }
 
 test("a reader gets all sessions, then what becomes of them", async () => {
@@ -143,20 +144,20 @@ test("one that only waits for events is not taken for slow", async () => {
 });
 
 test("follows only while there are readers", async () => {
-  const registry = new MemoryRegistry();
+  const { registry, events } = inMemory();
   let following = 0;
-  const events: SessionEvents = {
+  const watched: SessionEvents = {
     async *follow(signal) {
       following++;
       try {
-        yield* registry.events.follow(signal);
+        yield* events.follow(signal);
       } finally {
         following--;
       }
     },
-    between: (after, upTo) => registry.events.between(after, upTo),
+    between: (after, upTo) => events.between(after, upTo),
   };
-  const stream = new EventStream({ registry: withEvents(registry, events) });
+  const stream = new EventStream({ list: () => registry.list(), events: watched });
   for (let round = 0; round < 3; round++) {
     assert.equal(following, 0);
     const readers = [1, 2, 3].map(() => new EventReader(stream.open("")));
@@ -169,14 +170,14 @@ test("follows only while there are readers", async () => {
 });
 
 test("when the store is away, says so, and then either goes on or starts again", async () => {
-  const registry = new MemoryRegistry();
+  const { registry } = inMemory();
   const items = new TransformStream<FollowItem, FollowItem>();
   const writer = items.writable.getWriter();
   const events: SessionEvents = {
     follow: () => items.readable.values(),
     between: () => Promise.resolve(undefined),
   };
-  const stream = new EventStream({ registry: withEvents(registry, events) });
+  const stream = new EventStream({ list: () => registry.list(), events });
   await using reader = new EventReader(stream.open(""));
   await writer.write({ kind: "position", id: "1-0" });
   await reader.live();
@@ -194,15 +195,12 @@ test("when the store is away, says so, and then either goes on or starts again",
 });
 
 test("when the listing fails, the reader is sent away to come again", async () => {
-  const registry = new MemoryRegistry();
-  const broken: SessionRegistry = {
-    ...withEvents(registry, registry.events),
-    // deno-lint-ignore require-yield
-    async *list() {
-      throw new RegistryUnreachableError("Redis did not answer");
-    },
+  const { events } = inMemory();
+  // deno-lint-ignore require-yield
+  const list = async function* () {
+    throw new RegistryUnreachableError("Redis did not answer");
   };
-  const stream = new EventStream({ registry: broken });
+  const stream = new EventStream({ list, events });
   await using reader = new EventReader(stream.open(""));
   assert.equal((await reader.next())!.event, "snapshot");
   assert.equal(await reader.next(), undefined);
@@ -218,14 +216,3 @@ test("ends every answer when it is ended, and those that come later at once", as
   assert.equal(await late.next(), undefined);
   assert.equal(stream.readers, 0);
 });
-
-function withEvents(registry: MemoryRegistry, events: SessionEvents): SessionRegistry {
-  return {
-    state: "ready",
-    events,
-    claim: (candidate) => registry.claim(candidate),
-    release: (candidate) => registry.release(candidate),
-    list: () => registry.list(),
-    [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
-  };
-}

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Page } from "../../lib/sessions/page.ts";
+import { Page } from "../../lib/sessions/http/page.ts";
 import { Sessions } from "../../lib/sessions/page/sessions.js";
 
 const permissions = "none";

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ClientIdError, MAX_CLIENT_ID_BYTES, parseClientId } from "../../lib/sessions/client_id.ts";
 import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
-import { JSON_LISTING, listingStream, TEXT_LISTING } from "../../lib/sessions/listing.ts";
-import { parseLine } from "../../lib/sessions/redis_store.ts";
-import type { SessionEntry } from "../../lib/sessions/registry.ts";
+import { JSON_LISTING, listingStream, TEXT_LISTING } from "../../lib/sessions/http/listing.ts";
+import { parseLine } from "../../lib/sessions/registry/redis/redis_store.ts";
+import type { SessionEntry } from "../../lib/sessions/session_entry.ts";
 import { Session, type SessionHost } from "../../lib/sessions/session.ts";
 
 const permissions = "none";

@@ -7,9 +7,9 @@ import {
   parseLine,
   RedisStore as Right,
   type RedisStoreOptions,
-} from "../../../lib/sessions/redis_store.ts";
+} from "../../../lib/sessions/registry/redis/redis_store.ts";
 
-export * from "../../../lib/sessions/redis_store.ts";
+export * from "../../../lib/sessions/registry/redis/redis_store.ts";
 
 /** A hash `client_id -> line` of one holder. */
 const OWNERS = "owners";

@@ -1,14 +1,18 @@
 /** A registry whose sessions do not end with the lease. */
 
-import { RedisRegistry as Right, type RedisRegistryOptions } from "../../../lib/sessions/redis_registry.ts";
-import type { Candidate, SessionRegistry } from "../../../lib/sessions/registry.ts";
+import type { EventSource } from "../../../lib/sessions/events/events.ts";
+import {
+  RedisRegistry as Right,
+  type RedisRegistryOptions,
+} from "../../../lib/sessions/registry/redis/redis_registry.ts";
+import type { Candidate, SessionRegistry } from "../../../lib/sessions/registry/registry.ts";
 
 export const RedisRegistry = {
-  async start(options: RedisRegistryOptions): Promise<SessionRegistry> {
+  async start(options: RedisRegistryOptions): Promise<SessionRegistry & { journal: EventSource }> {
     const right = await Right.start(options);
     const unfenced = new WeakMap<Candidate, Candidate>();
     return {
-      events: right.events,
+      journal: right.journal,
       get state() {
         return right.state;
       },
@@ -19,7 +23,8 @@ export const RedisRegistry = {
           sessionId,
           connectedAtMs,
           establish: () => candidate.establish(),
-          revoke: (reason) => reason.kind === "lease-lost" || candidate.revoke(reason),
+          revoke: (reason) => reason.kind === "lease-lost" ? Promise.resolve() : candidate.revoke(reason),
+          cut: () => {},
         };
         unfenced.set(candidate, deaf);
         right.claim(deaf);

@@ -1,15 +1,6 @@
-/** What becomes of sessions, told as it happens: the half of the registry's contract that is for watching. */
+/** What becomes of sessions, told as it happens: the contract of who watches. */
 
-import type { SessionEntry } from "./registry.ts";
-
-/** What has become of an established session. */
-export type EventKind =
-  /** It was established. */
-  | "opened"
-  /** It ended while a newer connection of its client was waiting for its place. */
-  | "replaced"
-  /** It ended otherwise. */
-  | "closed";
+import type { SessionChange, SessionEntry } from "../session_entry.ts";
 
 /** One event; applying it twice changes nothing, since a session is opened once and ends once. */
 export interface SessionEvent {
@@ -18,7 +9,7 @@ export interface SessionEvent {
    * service without a store, never have the same one for different events.
    */
   readonly id: string;
-  readonly kind: EventKind;
+  readonly kind: SessionChange;
   readonly session: SessionEntry;
 }
 
@@ -43,9 +34,28 @@ export interface SessionEvents {
    * The events after the one with the id `after` up to the one with the id `upTo`, or `undefined` where the history
    * does not reach back to it.
    *
-   * @throws {RegistryUnreachableError} when the store does not answer.
+   * @throws when the store does not answer.
    */
   between(after: string, upTo: string): Promise<SessionEvent[] | undefined>;
+}
+
+/** An event as it is kept: its id and its text. */
+export type RawEvent = [id: string, text: string];
+
+/** Where the events of a cluster are kept in Redis: what its registry tells of the stream that its scripts write. */
+export interface EventSource {
+  url: string;
+  /** Of the stream. */
+  key: string;
+  /** How long Redis may take to answer. */
+  timeoutMs: number;
+  /** At most `count` events from the id `from` to the id `to`, both included. */
+  range(from: string, to: string, count: number): Promise<RawEvent[]>;
+  /**
+   * Resolves when data that was lost has been put back: when a look at it that begins after the call finds every session
+   * that may live.
+   */
+  settled(): Promise<void>;
 }
 
 /** The moment of an event, Unix time. */

@@ -7,10 +7,12 @@
  * lua/line.lua); a channel `solo:node:<node>` each.
  */
 
-import { createClient, defineScript, RESP_TYPES } from "@redis/client";
-import { messageOf } from "../service/errors.ts";
-import { SharedDeadline } from "../service/shared_deadline.ts";
-import { RegistryUnreachableError, type SessionEntry } from "./registry.ts";
+import { defineScript, RESP_TYPES } from "@redis/client";
+import { messageOf } from "../../../service/errors.ts";
+import { SharedDeadline } from "../../../service/shared_deadline.ts";
+import { redisClient } from "../../redis_client.ts";
+import type { SessionEntry } from "../../session_entry.ts";
+import { RegistryUnreachableError } from "../registry.ts";
 import claimLua from "./lua/claim.lua" with { type: "text" };
 import lineLua from "./lua/line.lua" with { type: "text" };
 import releaseLua from "./lua/release.lua" with { type: "text" };
@@ -18,9 +20,6 @@ import renewLua from "./lua/renew.lua" with { type: "text" };
 
 /** Into how many hashes the sessions are spread: one of a million sessions has some 4,000 in each. */
 const BUCKETS = 256;
-
-/** Waits between attempts to connect. */
-const MAX_BACKOFF_MS = 250;
 
 /** What a claim is answered. */
 export interface ClaimReply {
@@ -60,7 +59,7 @@ export type NodeMessage =
   | { kind: "turn"; sessionId: string };
 
 /** The id of an event and its text. */
-export type RawEvent = [id: string, text: string];
+type RawEvent = [id: string, text: string];
 
 /** How a store reaches its Redis, and whom it tells. */
 export interface RedisStoreOptions {
@@ -104,25 +103,7 @@ const SCRIPTS = {
   renew: script(lineLua + renewLua, 3),
 };
 
-/** @param options.mends Whether it connects again by itself. */
-// deno-lint-ignore explicit-function-return-type -- the type of a client is spelled by its library alone
-export function connect(url: string, onError: (error: Error) => void, { mends }: { mends: boolean }) {
-  return createClient({
-    url,
-    RESP: 3, // messages and replies share one connection, in order: one that lost messages has failed altogether
-    maintNotifications: "disabled",
-    disableOfflineQueue: true,
-    scripts: SCRIPTS,
-    // Every command has a deadline of ours; the library's own costs a timer each, which lives on after the answer.
-    commandOptions: { timeout: undefined },
-    socket: {
-      connectTimeout: 2000,
-      reconnectStrategy: mends && ((attempt) => Math.min(10 * 2 ** attempt, MAX_BACKOFF_MS)),
-    },
-  }).on("error", onError);
-}
-
-export type Client = ReturnType<typeof connect>;
+type Client = ReturnType<typeof redisClient<typeof SCRIPTS>>;
 
 /** One connection to Redis that mends itself, and one method for each atomic operation. */
 export class RedisStore {
@@ -167,11 +148,11 @@ export class RedisStore {
    */
   reconnect(): void {
     this.#client?.destroy();
-    const client: Client = connect(this.#options.url, (error) => {
+    const client: Client = redisClient(this.#options.url, (error) => {
       if (client !== this.#client) return;
       this.#lastError = error;
       this.#options.onLost(error);
-    }, { mends: true });
+    }, { mends: true, scripts: SCRIPTS });
     client.on("ready", () => {
       if (client === this.#client) this.#options.onConnected();
     });
@@ -313,7 +294,13 @@ export class RedisStore {
 
   /** At most `count` events from the id `from` to the id `to`, both included. */
   async eventRange(from: string, to: string, count: number): Promise<RawEvent[]> {
-    return await this.#run((client) => eventRange(client, this.#eventsKey, from, to, count));
+    const entries = await this.#run((client) =>
+      client.sendCommand<[id: string, fields: string[]][]>([
+        ...["XRANGE", this.#eventsKey, from, to],
+        ...["COUNT", String(count)],
+      ])
+    );
+    return entries.map(([id, fields]) => [id, fields[1] ?? ""]);
   }
 
   /** Where a reader of the events connects, and the key that it reads. */
@@ -349,30 +336,6 @@ export class RedisStore {
       throw new RegistryUnreachableError(messageOf(error), { cause: error });
     }
   }
-}
-
-/** At most `count` events from the id `from` to the id `to`, both included. */
-export async function eventRange(
-  client: Client,
-  key: string,
-  from: string,
-  to: string,
-  count: number,
-): Promise<RawEvent[]> {
-  const entries = await client.sendCommand<[string, string[]][]>([
-    "XRANGE",
-    key,
-    from,
-    to,
-    "COUNT",
-    String(count),
-  ]);
-  return entries.map(rawEvent);
-}
-
-/** An entry of the stream; its one field is the text. */
-export function rawEvent([id, fields]: [id: string, fields: string[]]): RawEvent {
-  return [id, fields[1] ?? ""];
 }
 
 /**

@@ -1,8 +1,7 @@
 /** The messages of the event stream, as docs/sessions-events.md describes them. */
 
 import { type SessionEvent, timeOf } from "./events.ts";
-import { toJson } from "./listing.ts";
-import type { SessionEntry } from "./registry.ts";
+import { type SessionEntry, toJson } from "../session_entry.ts";
 
 /** One or several whole messages. */
 export type Chunk = Uint8Array<ArrayBuffer>;

@@ -1,9 +1,7 @@
-import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
-import { messageOf, ProgramError } from "../service/errors.ts";
-import { type Clock, monotonicClock } from "../service/clock.ts";
-import { getLogger } from "../service/log.ts";
-import { closeFramesWritten, MAX_CLOSES } from "./close_frame.ts";
-import { RedisEvents } from "./redis_events.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { messageOf, ProgramError } from "../../../service/errors.ts";
+import { type Clock, monotonicClock } from "../../../service/clock.ts";
+import { getLogger } from "../../../service/log.ts";
 import {
   type ClaimReply,
   type NodeMessage,
@@ -11,7 +9,9 @@ import {
   type ReleaseMode,
   type RenewReply,
 } from "./redis_store.ts";
-import type { Candidate, RegistryState, RevokeReason, SessionEntry, SessionRegistry } from "./registry.ts";
+import type { EventSource } from "../../events/events.ts";
+import type { SessionEntry } from "../../session_entry.ts";
+import type { Candidate, RegistryState, RevokeReason, SessionRegistry } from "../registry.ts";
 
 const log = getLogger(["solo", "registry"]);
 
@@ -55,6 +55,8 @@ interface Holding {
   readonly claimedAtMs: number;
   epoch: string;
   established: boolean;
+  /** Told to go; it is held until its end is evident. */
+  ending: boolean;
   /** Whether it had to wait for an older session. */
   waited: boolean;
   repeat?: ReturnType<typeof setTimeout>;
@@ -68,7 +70,6 @@ interface Holding {
  * node that lost touch has ended its sessions before anyone treats them as gone. It comes back as a new node.
  */
 export class RedisRegistry implements SessionRegistry {
-  readonly events: RedisEvents;
   readonly #store: RedisStore;
   readonly #clock: Clock;
   readonly #observe: () => RegistryObserver | undefined;
@@ -76,8 +77,6 @@ export class RedisRegistry implements SessionRegistry {
   readonly #marginMs: number;
   readonly #renewEveryMs: number;
   readonly #holdings = new Map<string, Holding>();
-  /** Sessions that are to be revoked, in order; the first few are being so. */
-  readonly #revocations: { holding: Holding; reason: RevokeReason }[] = [];
   /** Sessions that have ended while Redis could not be told, by session_id. */
   readonly #unreleased = new Map<string, { clientId: string; mode: ReleaseMode }>();
 
@@ -128,10 +127,6 @@ export class RedisRegistry implements SessionRegistry {
       onLost: (error) => this.#onLost(error),
       onRoundTrip: (ms) => this.#observe()?.onRoundTrip?.(ms),
     });
-    this.events = new RedisEvents(
-      this.#store,
-      () => new Promise((resolve) => this.#settling.push({ sinceMs: this.#clock.nowMs(), resolve })),
-    );
   }
 
   /**
@@ -169,6 +164,15 @@ export class RedisRegistry implements SessionRegistry {
     return this.#clock.nowMs() < this.#seenAtMs ? "joining" : "ready";
   }
 
+  /** Where the scripts write what becomes of sessions, for whoever reads it. */
+  get journal(): EventSource {
+    return {
+      ...this.#store.eventSource,
+      range: (from, to, count) => this.#store.eventRange(from, to, count),
+      settled: () => new Promise((resolve) => this.#settling.push({ sinceMs: this.#clock.nowMs(), resolve })),
+    };
+  }
+
   claim(candidate: Candidate): void {
     if (!this.#holdsLease()) {
       candidate.revoke({ kind: "lease-lost" });
@@ -179,6 +183,7 @@ export class RedisRegistry implements SessionRegistry {
       claimedAtMs: this.#clock.nowMs(),
       epoch: "",
       established: false,
+      ending: false,
       waited: false,
     };
     this.#holdings.set(candidate.sessionId, holding);
@@ -238,7 +243,7 @@ export class RedisRegistry implements SessionRegistry {
    */
   async #ask(holding: Holding): Promise<boolean> {
     const reply = await this.#requestPlace(holding);
-    if (!this.#holds(holding)) return true;
+    if (!this.#holds(holding) || holding.ending) return true;
     if (reply?.epoch) holding.epoch = reply.epoch;
     switch (reply?.answer) {
       case "established":
@@ -283,39 +288,20 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   #establish(holding: Holding): void {
-    if (holding.established || !this.#holdsLease() || !this.#holds(holding)) return;
+    if (holding.established || holding.ending || !this.#holdsLease() || !this.#holds(holding)) return;
     clearTimeout(holding.repeat);
     holding.established = true;
     if (holding.waited) this.#observe()?.onTakeoverDone?.(this.#clock.nowMs() - holding.claimedAtMs);
     holding.candidate.establish();
   }
 
-  /** Ends a session, and when its close frame is written confirms that to whoever waits for it. */
-  #revoke(holding: Holding, reason: RevokeReason): void {
-    this.#revocations.push({ holding, reason });
-    if (this.#revocations.length === 1) this.#revokeSome();
-  }
-
-  /** Works off what is to be revoked, a few at a time: see `MAX_CLOSES`. */
-  async #revokeSome(): Promise<void> {
-    let closes = 0;
-    while (this.#revocations.length > 0) {
-      const batch = this.#revocations.slice(0, MAX_CLOSES - closes);
-      const some = batch.filter(({ holding }) => this.#holds(holding));
-      for (const { holding, reason } of some) {
-        this.#forget(holding);
-        holding.candidate.revoke(reason);
-      }
-      await closeFramesWritten();
-      for (const { holding } of some) {
-        this.#confirm(holding.candidate.clientId, holding.candidate.sessionId, modeOf(holding));
-      }
-      this.#revocations.splice(0, batch.length);
-      closes += batch.length;
-      if (closes < MAX_CLOSES) continue;
-      await delay(1); // lets the platform look anew
-      closes = 0;
-    }
+  /** Ends a session, and when its end is evident confirms that to whoever waits for it; until then it is held. */
+  async #revoke(holding: Holding, reason: RevokeReason): Promise<void> {
+    if (holding.ending) return;
+    holding.ending = true;
+    clearTimeout(holding.repeat);
+    await holding.candidate.revoke(reason);
+    this.release(holding.candidate);
   }
 
   /** Tells Redis that a session has ended; what cannot be told now is told after the reconnection. */
@@ -349,6 +335,7 @@ export class RedisRegistry implements SessionRegistry {
       this.#confirm(clientId, sessionId, "ended"); // an entry without a socket: a release that is under way, or was lost
       return;
     }
+    if (holding.ending) return; // whoever asks again is answered when it has ended
     this.#observe()?.onTakeover?.(byNode === this.#node ? "local" : "remote");
     this.#revoke(holding, { kind: "replaced", bySessionId, byNode });
   }

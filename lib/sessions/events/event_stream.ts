@@ -1,8 +1,8 @@
 /** `/sessions` as server-sent events: one live feed for all its readers. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../service/errors.ts";
-import { getLogger } from "../service/log.ts";
+import { messageOf } from "../../service/errors.ts";
+import { getLogger } from "../../service/log.ts";
 import {
   type Chunk,
   encodeBeat,
@@ -13,8 +13,8 @@ import {
   encodeRetry,
   encodeSnapshot,
 } from "./event_format.ts";
-import type { SessionEvent } from "./events.ts";
-import type { SessionRegistry } from "./registry.ts";
+import type { SessionEntry } from "../session_entry.ts";
+import type { SessionEvent, SessionEvents } from "./events.ts";
 
 const log = getLogger(["solo", "events"]);
 
@@ -31,7 +31,9 @@ const HISTORY_CHUNK = 500;
 const RETRY_MS = 1000;
 
 export interface EventStreamOptions {
-  registry: SessionRegistry;
+  /** All established sessions, page by page. */
+  list: () => AsyncIterable<SessionEntry[]>;
+  events: SessionEvents;
   /** A reader that has not taken what is ready for it for this long is cut. @default 30_000 */
   stallMs?: number;
   /** How often a reader hears that the server is there. @default 10_000 */
@@ -49,7 +51,8 @@ export interface EventStreamOptions {
  * of its own. While there is no reader, nothing is followed.
  */
 export class EventStream {
-  readonly #registry: SessionRegistry;
+  readonly #list: () => AsyncIterable<SessionEntry[]>;
+  readonly #events: SessionEvents;
   readonly #stallMs: number;
   readonly #beatMs: number;
   readonly #maxBytes: number;
@@ -61,7 +64,8 @@ export class EventStream {
   #ended = false;
 
   constructor(options: EventStreamOptions) {
-    this.#registry = options.registry;
+    this.#list = options.list;
+    this.#events = options.events;
     this.#stallMs = options.stallMs ?? 30_000;
     this.#beatMs = options.beatMs ?? 10_000;
     this.#maxBytes = options.maxBytes ?? 8 * 1024 * 1024;
@@ -120,7 +124,7 @@ export class EventStream {
     while (!signal.aborted) {
       try {
         let lost = false;
-        for await (const item of this.#registry.events.follow(signal)) {
+        for await (const item of this.#events.follow(signal)) {
           if (signal.aborted) return;
           if (item.kind === "position") {
             this.#recent = new Recent(this.#maxBytes, item.id);
@@ -180,7 +184,7 @@ export class EventStream {
       place.recent = recent;
       place.next = recent.end;
       const start = recent.position;
-      const missed = seen && await this.#registry.events.between(seen, start);
+      const missed = seen && await this.#events.between(seen, start);
       seen = "";
       if (missed) yield* encodeMany(missed);
       else yield* this.#snapshot();
@@ -197,7 +201,7 @@ export class EventStream {
 
   async *#snapshot(): AsyncGenerator<Chunk, void> {
     yield encodeSnapshot();
-    for await (const page of this.#registry.list()) yield encodePage(page);
+    for await (const page of this.#list()) yield encodePage(page);
   }
 }
 

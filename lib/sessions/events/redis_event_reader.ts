@@ -1,6 +1,10 @@
 import { RESP_TYPES } from "@redis/client";
-import { withDeadline } from "../service/clock.ts";
-import { type Client, connect, eventRange, type RawEvent, rawEvent } from "./redis_store.ts";
+import { withDeadline } from "../../service/clock.ts";
+import { redisClient } from "../redis_client.ts";
+import type { RawEvent } from "./events.ts";
+
+/** An entry of a stream as Redis tells it. */
+type Entry = [id: string, fields: string[]];
 
 /** How long a reader waits for an event before it asks again: so it notices a connection that is open and dead. */
 const READ_WAIT_MS = 1000;
@@ -13,13 +17,13 @@ export class EventReader {
   readonly key: string;
   /** How long Redis may take to answer. */
   readonly timeoutMs: number;
-  readonly #client: Client;
+  readonly #client: ReturnType<typeof redisClient>;
   #connecting: Promise<void> | undefined;
 
   constructor(source: { url: string; key: string; timeoutMs: number }) {
     this.key = source.key;
     this.timeoutMs = source.timeoutMs;
-    this.#client = connect(source.url, () => {}, { mends: false }); // whoever waits for an answer hears of it
+    this.#client = redisClient(source.url, () => {}, { mends: false }); // whoever waits for an answer hears of it
   }
 
   async connect(): Promise<void> {
@@ -34,30 +38,22 @@ export class EventReader {
 
   /** The id of the newest event. */
   async lastId(): Promise<string> {
-    const [newest] = await this.#ask<[id: string, fields: string[]][]>([
-      "XREVRANGE",
-      this.key,
-      "+",
-      "-",
-      "COUNT",
-      "1",
-    ]);
+    const [newest] = await this.#ask<Entry[]>(["XREVRANGE", this.key, "+", "-", "COUNT", "1"]);
     return newest?.[0] ?? "0-0";
   }
 
   /** Whether the history still has an event. */
   async has(id: string): Promise<boolean> {
-    const command = eventRange(this.#client, this.key, id, id, 1);
-    return (await withDeadline(command, this.timeoutMs, "Redis did not answer")).length > 0;
+    return (await this.#ask<Entry[]>(["XRANGE", this.key, id, id, "COUNT", "1"])).length > 0;
   }
 
   /** At most `count` events after the id; none when there are none for a while. */
   async read(after: string, count: number): Promise<RawEvent[]> {
-    const reply = await this.#ask<[key: string, entries: [string, string[]][]] | null>(
+    const reply = await this.#ask<[key: string, entries: Entry[]] | null>(
       ["XREAD", "COUNT", String(count), "BLOCK", String(READ_WAIT_MS), "STREAMS", this.key, after],
       READ_WAIT_MS,
     );
-    return (reply?.[1] ?? []).map(rawEvent);
+    return (reply?.[1] ?? []).map(([id, fields]) => [id, fields[1] ?? ""]);
   }
 
   async #ask<T>(command: string[], waitMs = 0): Promise<T> {

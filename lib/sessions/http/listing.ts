@@ -1,4 +1,4 @@
-import type { SessionEntry } from "./registry.ts";
+import { type SessionEntry, toJson } from "../session_entry.ts";
 
 /** How `/sessions` writes the entries. */
 export interface ListingFormat {
@@ -29,17 +29,6 @@ export const JSON_LISTING: ListingFormat = {
     (first ? "\n" : ",\n") + entries.map((entry) => JSON.stringify(toJson(entry))).join(",\n"),
   end: "\n]\n",
 };
-
-/** An entry as programs see it: `connected_at` in the form of RFC 3339. */
-export function toJson(entry: SessionEntry): Record<string, string | number> {
-  return {
-    client_id: entry.clientId,
-    session_id: entry.sessionId,
-    node: entry.node,
-    epoch: entry.epoch,
-    connected_at: new Date(entry.connectedAtMs).toISOString(),
-  };
-}
 
 /**
  * A listing as a stream of bytes that reads on only as its reader does.

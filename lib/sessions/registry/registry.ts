@@ -6,7 +6,7 @@
  * established session per `client_id`, and of any number that race exactly the newest is left.
  */
 
-import type { SessionEvents } from "./events.ts";
+import type { SessionEntry } from "../session_entry.ts";
 
 /** A connection that wants to be the session of its client. Implemented by the server's side. */
 export interface Candidate {
@@ -20,10 +20,18 @@ export interface Candidate {
   establish(): void;
 
   /**
-   * Called at most once: the session must end. When it returns, its close frame is on the way; the registry confirms
-   * that to the successor by itself. A candidate may be revoked before it was established.
+   * Called at most once: the session must end. A candidate may be revoked before it was established.
+   *
+   * @returns a promise that is kept, within a bound and never broken, when there is evidence of the end: the close frame is
+   * with the kernel, the peer has closed by itself, or the connection is cut. Only then may the registry tell anyone.
    */
-  revoke(reason: RevokeReason): void;
+  revoke(reason: RevokeReason): Promise<void>;
+
+  /**
+   * Cuts the connection without a word, where there is no time for more; also after `revoke`, whose promise it keeps.
+   * Safe to call twice.
+   */
+  cut(): void;
 }
 
 /** Why a registry ends a session. */
@@ -32,18 +40,6 @@ export type RevokeReason =
   | { kind: "replaced"; bySessionId: string; byNode: string }
   /** This process no longer holds the lease that the others respect. */
   | { kind: "lease-lost" };
-
-/** One established session, as `/sessions` shows it. */
-export interface SessionEntry {
-  clientId: string;
-  sessionId: string;
-  /** The process that holds the socket; random per start. */
-  node: string;
-  /** Grows with every claim in the cluster, also over a loss of the registry's data. */
-  epoch: number;
-  /** Unix time. */
-  connectedAtMs: number;
-}
 
 /** What a registry can do at this moment. */
 export type RegistryState =
@@ -76,9 +72,6 @@ export interface SessionRegistry extends AsyncDisposable {
    * @throws {RegistryUnreachableError} from the iteration when the store does not answer.
    */
   list(): AsyncIterable<SessionEntry[]>;
-
-  /** What becomes of those sessions. */
-  readonly events: SessionEvents;
 }
 
 /** The store behind a registry did not answer in time. */

@@ -1,6 +1,6 @@
-import { Counter, createMetrics, Gauge, Histogram, type Registry } from "../service/metrics.ts";
-import type { RegistryObserver } from "./redis_registry.ts";
-import type { Counts } from "./server.ts";
+import { Counter, createMetrics, Gauge, Histogram, type Registry } from "../../service/metrics.ts";
+import type { RegistryObserver } from "../registry/redis/redis_registry.ts";
+import type { Counts } from "../server.ts";
 
 /** Upper bounds of the histograms, seconds: from a round trip on one host to a lease. */
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -1,7 +1,7 @@
-import type { EventKind, FollowItem, SessionEvent, SessionEvents } from "./events.ts";
-import type { SessionEntry } from "./registry.ts";
+import type { SessionChange, SessionEntry } from "../session_entry.ts";
+import type { FollowItem, SessionEvent, SessionEvents } from "./events.ts";
 
-/** How many events are kept, as many as in lua/line.lua. */
+/** How many events are kept, as many as lua/line.lua keeps. */
 const HISTORY = 20_000;
 
 /** The events of a single process. */
@@ -19,7 +19,7 @@ export class MemoryEvents implements SessionEvents {
     this.#capacity = capacity;
   }
 
-  add(kind: EventKind, session: SessionEntry): void {
+  add(kind: SessionChange, session: SessionEntry): void {
     this.#lastMs = Math.max(this.#lastMs, Date.now());
     this.#lastId = `${this.#lastMs}-${this.#next + 1}`;
     this.#ring[this.#next % this.#capacity] = { id: this.#lastId, kind, session };

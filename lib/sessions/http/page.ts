@@ -2,20 +2,20 @@
 
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { CLOSE_CODES } from "./close_codes.ts";
-import chartJs from "./page/chart.js" with { type: "text" };
-import clientJs from "./page/client.js" with { type: "text" };
-import domJs from "./page/dom.js" with { type: "text" };
-import feedJs from "./page/feed.js" with { type: "text" };
-import iconSvg from "./page/icon.svg" with { type: "text" };
-import indexHtml from "./page/index.html" with { type: "text" };
-import mainJs from "./page/main.js" with { type: "text" };
-import nodesJs from "./page/nodes.js" with { type: "text" };
-import sessionsJs from "./page/sessions.js" with { type: "text" };
-import styleCss from "./page/style.css" with { type: "text" };
-import tableJs from "./page/table.js" with { type: "text" };
-import textsJs from "./page/texts.js" with { type: "text" };
-import tryJs from "./page/try.js" with { type: "text" };
+import { CLOSE_CODES } from "../close_codes.ts";
+import chartJs from "../page/chart.js" with { type: "text" };
+import clientJs from "../page/client.js" with { type: "text" };
+import domJs from "../page/dom.js" with { type: "text" };
+import feedJs from "../page/feed.js" with { type: "text" };
+import iconSvg from "../page/icon.svg" with { type: "text" };
+import indexHtml from "../page/index.html" with { type: "text" };
+import mainJs from "../page/main.js" with { type: "text" };
+import nodesJs from "../page/nodes.js" with { type: "text" };
+import sessionsJs from "../page/sessions.js" with { type: "text" };
+import styleCss from "../page/style.css" with { type: "text" };
+import tableJs from "../page/table.js" with { type: "text" };
+import textsJs from "../page/texts.js" with { type: "text" };
+import tryJs from "../page/try.js" with { type: "text" };
 
 const HTML = "text/html; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";

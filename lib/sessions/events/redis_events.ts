@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../service/errors.ts";
-import { getLogger } from "../service/log.ts";
-import { type EventKind, type FollowItem, type SessionEvent, type SessionEvents } from "./events.ts";
+import { messageOf } from "../../service/errors.ts";
+import { getLogger } from "../../service/log.ts";
+import type { SessionChange } from "../session_entry.ts";
+import type { EventSource, FollowItem, RawEvent, SessionEvent, SessionEvents } from "./events.ts";
 import { EventReader } from "./redis_event_reader.ts";
-import type { RawEvent, RedisStore } from "./redis_store.ts";
 
 const log = getLogger(["solo", "events"]);
 
@@ -15,22 +15,16 @@ const RETRY_MS = 250;
 
 /** The events of a cluster: a stream in Redis, read by a process only while it has a follower. */
 export class RedisEvents implements SessionEvents {
-  readonly #store: RedisStore;
-  readonly #settled: () => Promise<void>;
+  readonly #source: EventSource;
 
-  /**
-   * @param settled Resolves when a renewal that is sent after the call finds the data complete: every session that
-   * may live is known again after a loss.
-   */
-  constructor(store: RedisStore, settled: () => Promise<void>) {
-    this.#store = store;
-    this.#settled = settled;
+  constructor(source: EventSource) {
+    this.#source = source;
   }
 
   async *follow(signal: AbortSignal): AsyncGenerator<FollowItem> {
     const state: FollowState = { position: undefined, settling: undefined, lost: false };
     while (!signal.aborted) {
-      const reader = new EventReader(this.#store.eventSource);
+      const reader = new EventReader(this.#source);
       const close = () => reader.close();
       signal.addEventListener("abort", close, { once: true });
       try {
@@ -53,7 +47,7 @@ export class RedisEvents implements SessionEvents {
     if (!isId(after)) return undefined;
     const events: RawEvent[] = [];
     for (let last = after; last !== upTo;) {
-      const [first, ...more] = await this.#store.eventRange(last, upTo, BATCH + 1);
+      const [first, ...more] = await this.#source.range(last, upTo, BATCH + 1);
       if (first?.[0] !== last) return undefined; // it was not there, or is no longer
       if (more.length === 0) break;
       events.push(...more);
@@ -95,7 +89,7 @@ export class RedisEvents implements SessionEvents {
 
   #waitUntilSettled(): { done: boolean } {
     const waiting = { done: false };
-    this.#settled().then(() => waiting.done = true);
+    this.#source.settled().then(() => waiting.done = true);
     return waiting;
   }
 }
@@ -125,7 +119,7 @@ function parse(raw: RawEvent[]): SessionEvent[] {
     if (!words) continue; // a reset, or another version's event
     const [, kind, sessionId, node, epoch, at, clientId] = words as unknown as [
       string,
-      EventKind,
+      SessionChange,
       ...string[],
     ];
     events.push({

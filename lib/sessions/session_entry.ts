@@ -1,0 +1,33 @@
+/** What is told of a session: the words that the registry, the events and the listings share. */
+
+/** One established session, as `/sessions` shows it. */
+export interface SessionEntry {
+  clientId: string;
+  sessionId: string;
+  /** The process that holds the socket; random per lease. */
+  node: string;
+  /** Grows with every claim in the cluster, also over a loss of the registry's data. */
+  epoch: number;
+  /** Unix time. */
+  connectedAtMs: number;
+}
+
+/** What has become of an established session. */
+export type SessionChange =
+  /** It was established. */
+  | "opened"
+  /** It ended while a newer connection of its client was waiting for its place. */
+  | "replaced"
+  /** It ended otherwise. */
+  | "closed";
+
+/** An entry as programs see it: `connected_at` in the form of RFC 3339. */
+export function toJson(entry: SessionEntry): Record<string, string | number> {
+  return {
+    client_id: entry.clientId,
+    session_id: entry.sessionId,
+    node: entry.node,
+    epoch: entry.epoch,
+    connected_at: new Date(entry.connectedAtMs).toISOString(),
+  };
+}
