@@ -10,20 +10,20 @@ const ROOT = new URL("../../", import.meta.url);
 const SABOTAGES: Readonly<Record<string, { importer: string; module: string; by: string }>> = {
   /** A claim looks whether the client is free, then writes: two at a time both find it free. */
   "check-then-set": {
-    importer: "lib/sessions/redis_registry.ts",
-    module: "lib/sessions/redis_store.ts",
+    importer: "lib/sessions/registry/redis/redis_registry.ts",
+    module: "lib/sessions/registry/redis/redis_store.ts",
     by: "tests/chaos/sabotage/check_then_set.ts",
   },
   /** A new session does not wait for the end of the old one. */
   "no-wait": {
-    importer: "lib/sessions/redis_registry.ts",
-    module: "lib/sessions/redis_store.ts",
+    importer: "lib/sessions/registry/redis/redis_registry.ts",
+    module: "lib/sessions/registry/redis/redis_store.ts",
     by: "tests/chaos/sabotage/no_wait.ts",
   },
   /** A process that has lost its lease keeps its sessions. */
   "no-fencing": {
-    importer: "main_ws.ts",
-    module: "lib/sessions/redis_registry.ts",
+    importer: "lib/sessions/coordination.ts",
+    module: "lib/sessions/registry/redis/redis_registry.ts",
     by: "tests/chaos/sabotage/no_fencing.ts",
   },
 };
@@ -48,6 +48,9 @@ export async function sabotagedCommand(kind: string | undefined): Promise<string
   ];
 }
 
+/** @throws {Deno.errors.NotFound} where a module has moved: a map from nowhere would leave the server as it is. */
 function href(path: string): string {
-  return new URL(path, ROOT).href;
+  const url = new URL(path, ROOT);
+  Deno.statSync(url);
+  return url.href;
 }
