@@ -64,7 +64,7 @@ Deno.test(
 );
 
 Deno.test("ws-server on SIGTERM: says so, waits, closes with 1001, leaves no entry, exits 0", async () => {
-  await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "1"] });
+  await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "5"] });
   const [leaving, staying] = cluster.servers;
   const clients = await Promise.all(
     Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
