@@ -13,6 +13,7 @@ import { Expiries } from "../../lib/sessions/http/access/expiries.ts";
 import { Operators } from "../../lib/sessions/http/access/operators.ts";
 import { AddressSet } from "../../lib/sessions/http/access/proxy_header.ts";
 import { RESPONSE_HEADERS, withResponseHeaders } from "../../lib/sessions/http/access/response_headers.ts";
+import { SeenTokens } from "../../lib/sessions/http/access/seen_tokens.ts";
 import { findToken, protocolFor } from "../../lib/sessions/http/access/token_source.ts";
 
 const permissions = "none";
@@ -291,6 +292,23 @@ Deno.test({
         for (const endsAtMs of left.values()) assert.ok(endsAtMs > nowMs - 250, "too late");
       }
     }));
+  },
+});
+
+Deno.test({
+  name:
+    "SeenTokens: what was found with other keys does not count, and the ones not asked for longest are forgotten",
+  permissions,
+  fn: () => {
+    const seen = new SeenTokens<string>(2);
+    const [keys, otherKeys] = [{}, {}];
+    seen.add("a", keys, "kim");
+    seen.add("b", keys, "lee");
+    assert.equal(seen.get("a", keys), "kim");
+    seen.add("c", keys, "mia");
+    assert.deepEqual(["a", "b", "c"].map((token) => seen.get(token, keys)), ["kim", undefined, "mia"]);
+    assert.equal(seen.get("a", otherKeys), undefined);
+    assert.equal(seen.get("a", keys), undefined, "what is of no use is not kept");
   },
 });
 

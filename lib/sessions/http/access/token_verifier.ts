@@ -4,8 +4,9 @@ import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from "jose"
 import { messageOf } from "../../../service/errors.ts";
 import { getLogger } from "../../../service/log.ts";
 import { checkClientId, ClientIdError } from "../../client_id.ts";
-import type { Keys, KeySet } from "./key_set.ts";
+import { type Keys, KeySet } from "./key_set.ts";
 import type { Secret } from "./secret_file.ts";
+import { SeenTokens } from "./seen_tokens.ts";
 
 const log = getLogger(["solo", "access"]);
 
@@ -37,11 +38,19 @@ export interface TokenRules {
   issuer?: string;
 }
 
+/** How signatures are checked. */
+interface Checker {
+  /** With what it is done now; not the same as before when keys have changed. */
+  readonly keys: unknown;
+  check(token: string, options: JWTVerifyOptions): Promise<JWTPayload>;
+}
+
 /** Checks tokens: signed JSON Web Tokens (RFC 7519) in compact form. */
 export class TokenVerifier {
-  readonly #check: (token: string, options: JWTVerifyOptions) => Promise<JWTPayload>;
+  readonly #checker: Checker;
   readonly #rules: TokenRules;
   readonly #nowMs: () => number;
+  readonly #seen = new SeenTokens<TokenIdentity>();
   #audienceMissed = false;
 
   /**
@@ -49,7 +58,7 @@ export class TokenVerifier {
    * @param nowMs Unix time, ms. @default the system's clock
    */
   constructor(keys: KeySet | Secret, rules: TokenRules, nowMs: () => number = Date.now) {
-    this.#check = "value" in keys ? bySecret(keys) : byKeySet(keys);
+    this.#checker = keys instanceof KeySet ? byKeySet(keys) : bySecret(keys);
     this.#rules = rules;
     this.#nowMs = nowMs;
   }
@@ -60,14 +69,16 @@ export class TokenVerifier {
   async verify(token: string): Promise<TokenIdentity | undefined> {
     try {
       if (token.length > MAX_TOKEN_BYTES) throw new TokenError("it is too long");
-      const nowMs = this.#nowMs();
-      const payload = await this.#check(token, {
-        audience: this.#rules.audience,
-        issuer: this.#rules.issuer,
-        clockTolerance: CLOCK_TOLERANCE_S,
-        currentDate: new Date(nowMs),
-      });
-      return this.#identity(payload, nowMs);
+      const { keys } = this.#checker;
+      let identity = this.#seen.get(token, keys);
+      if (!identity) {
+        identity = this.#identity(await this.#checker.check(token, this.#options()));
+        this.#seen.add(token, keys, identity);
+      }
+      if (identity.endsAtMs !== undefined && identity.endsAtMs <= this.#nowMs()) {
+        throw new TokenError("it has expired");
+      }
+      return identity;
     } catch (error) {
       const why = messageOf(error);
       if (isExpected(error)) log.debug("a token is refused: {why}", { why });
@@ -76,7 +87,13 @@ export class TokenVerifier {
     }
   }
 
-  #identity(payload: JWTPayload, nowMs: number): TokenIdentity {
+  #options(): JWTVerifyOptions {
+    const { audience, issuer } = this.#rules;
+    return { audience, issuer, clockTolerance: CLOCK_TOLERANCE_S, currentDate: new Date(this.#nowMs()) };
+  }
+
+  /** What the claims of a token say that is well signed and in time but for `exp`. */
+  #identity(payload: JWTPayload): TokenIdentity {
     const { claim, audience } = this.#rules;
     if (payload.aud !== undefined && audience === undefined) {
       if (!this.#audienceMissed) {
@@ -88,10 +105,7 @@ export class TokenVerifier {
     const clientId = Object.hasOwn(payload, claim) ? payload[claim] : undefined;
     if (typeof clientId !== "string") throw new TokenError(`the claim ${claim} is missing or no text`);
     checkClientId(clientId);
-    if (payload.exp === undefined) return { clientId };
-    const endsAtMs = payload.exp * 1000;
-    if (endsAtMs <= nowMs) throw new TokenError("it has expired");
-    return { clientId, endsAtMs };
+    return payload.exp === undefined ? { clientId } : { clientId, endsAtMs: payload.exp * 1000 };
   }
 }
 
@@ -104,18 +118,23 @@ function isExpected(error: unknown): boolean {
   return error instanceof TokenError || error instanceof ClientIdError || error instanceof errors.JOSEError;
 }
 
-function byKeySet(set: KeySet) {
-  return async (token: string, rest: JWTVerifyOptions): Promise<JWTPayload> => {
-    const options = { ...rest, algorithms: PUBLIC_KEY_ALGORITHMS };
-    const { keys } = set;
-    try {
-      return await verifyWith(keys, token, options);
-    } catch (error) {
-      if (!mayBeOfNewKey(error)) throw error;
-      await set.refresh();
-      if (set.keys === keys) throw error;
-      return await verifyWith(set.keys, token, options);
-    }
+function byKeySet(set: KeySet): Checker {
+  return {
+    get keys() {
+      return set.keys;
+    },
+    async check(token, rest) {
+      const options = { ...rest, algorithms: PUBLIC_KEY_ALGORITHMS };
+      const { keys } = set;
+      try {
+        return await verifyWith(keys, token, options);
+      } catch (error) {
+        if (!mayBeOfNewKey(error)) throw error;
+        await set.refresh();
+        if (set.keys === keys) throw error;
+        return await verifyWith(set.keys, token, options);
+      }
+    },
   };
 }
 
@@ -142,17 +161,20 @@ function mayBeOfNewKey(error: unknown): boolean {
     error instanceof errors.JWSSignatureVerificationFailed;
 }
 
-function bySecret(secret: Secret) {
+function bySecret(secret: Secret): Checker {
   let imported: { value: string; key: Promise<CryptoKey> } | undefined;
-  return async (token: string, options: JWTVerifyOptions): Promise<JWTPayload> => {
-    const { value } = secret;
-    if (imported?.value !== value) {
-      const bytes = new TextEncoder().encode(value);
-      imported = {
-        value,
-        key: crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]),
-      };
-    }
-    return (await jwtVerify(token, await imported.key, { ...options, algorithms: ["HS256"] })).payload;
+  return {
+    get keys() {
+      return secret.value;
+    },
+    async check(token, options) {
+      const { value } = secret;
+      if (imported?.value !== value) {
+        const bytes = new TextEncoder().encode(value);
+        const algorithm = { name: "HMAC", hash: "SHA-256" };
+        imported = { value, key: crypto.subtle.importKey("raw", bytes, algorithm, false, ["verify"]) };
+      }
+      return (await jwtVerify(token, await imported.key, { ...options, algorithms: ["HS256"] })).payload;
+    },
   };
 }
