@@ -38,8 +38,8 @@ export const bareTuned: Contender = {
 
 export const withMemory: Contender = { name: "ws-server, memory", start: () => wsServer("--redis", "off") };
 
-export function withRedis(url: string): Contender {
-  return { name: "ws-server, Redis", start: () => wsServer("--redis", url) };
+export function withRedis(url: string, ...args: string[]): Contender {
+  return { name: "ws-server, Redis", start: () => wsServer("--redis", url, ...args) };
 }
 
 async function wsServer(...args: string[]): Promise<ServerProcess> {
