@@ -26,6 +26,7 @@ export function redisClient<S extends RedisScripts = Record<string, never>>(
     RESP: 3, // messages and replies share one connection, in order: one that lost messages has failed altogether
     maintNotifications: "disabled",
     disableOfflineQueue: true,
+    disableClientInfo: true, // the names of a library: one more right for the user to have, or refusals in Redis's log
     scripts,
     // Every command has a deadline of ours; the library's own costs a timer each, which lives on after the answer.
     commandOptions: { timeout: undefined },
