@@ -158,7 +158,8 @@ for (
 }
 
 Deno.test("a client that never answers the close is cut, and nobody waits for it", async (t) => {
-  await using cluster = await Cluster.start({ leaseS: 10 });
+  // Deno's own transport cannot see the close frame leave: there the end is evident when the connection is cut
+  await using cluster = await Cluster.start({ leaseS: 10, args: ["--transport", "node"] });
   using frozen = await RawWebSocket.connect(cluster.port(0), "kim", { answersClose: false });
   await frozen.text();
   let isCut = false;
