@@ -16,7 +16,6 @@ export interface RunOptions {
   visitors: number;
   /** How many `client_id`s they share. */
   clients: number;
-  sabotage?: string;
   /** Told at the end of each round. */
   onRound?: (text: string) => void;
 }
@@ -43,7 +42,7 @@ export async function run(options: RunOptions): Promise<Event[]> {
   const { leaseMs, servers, onRound } = options;
   const events: Event[] = [];
   const record = (event: Event) => void events.push(event);
-  await using subject = await Subject.start({ servers, leaseMs, sabotage: options.sabotage, record });
+  await using subject = await Subject.start({ servers, leaseMs, record });
   await using crowds = new Crowds(options, subject, record);
   const nemesis = new Nemesis(subject, crowds.processes, record);
   const stop = new AbortController();
@@ -70,8 +69,7 @@ export async function run(options: RunOptions): Promise<Event[]> {
   await crowds.leave();
   stop.abort();
   await polls;
-  // a broken server need not be asked for its leaks too
-  if (!options.sabotage) await Promise.all(subject.nodes.map((node) => countDescriptors(node, record)));
+  await Promise.all(subject.nodes.map((node) => countDescriptors(node, record)));
   return events;
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { inRedis } from "../../lib/sessions/coordination.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
-import { leaveGhosts } from "../support/ghosts.ts";
+import { GhostNode } from "../support/ghosts.ts";
 import { runProgram, startServer } from "../support/program.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
@@ -73,7 +73,8 @@ async function liveThrough(redis: Redis): Promise<void> {
 
   // a process that has died, the loss of all data, and a lease that was lost
   {
-    await using _ghosts = await leaveGhosts(redis, 3, 500);
+    await using ghost = await GhostNode.start(redis, LEASE_MS);
+    await ghost.claim("dead");
     await until(async () => (await commandsRun(redis)).has("zremrangebyscore"), "the dead are swept");
   }
   const kept = new TestCandidate("lee");
