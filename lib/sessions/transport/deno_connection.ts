@@ -9,7 +9,7 @@ const log = getLogger(["solo", "transport"]);
 export interface Hub {
   readonly attention: Attention;
   onOpen(connection: DenoConnection): void;
-  /** It is to be closed: calls `sendClose` when the platform has worked off what it was told before. */
+  /** The close frame is on its way; the end is to be looked after. */
   onClosing(connection: DenoConnection): void;
   /** The socket is closed, and its descriptor free. */
   onGone(connection: DenoConnection): void;
@@ -21,8 +21,8 @@ export interface Hub {
  * It listens to its events itself, as an object: ten thousand idle connections should not cost forty thousand closures.
  */
 export class DenoConnection implements Connection {
-  /** When the upgrade began, or the close frame was given to the platform; in ticks. */
-  sinceTick: number;
+  /** When the upgrade began, in ticks; or the close frame was given to the platform, in calm ticks. */
+  since: number;
   readonly #hub: Hub;
   readonly #socket: WebSocket;
   readonly #listener: ConnectionListener;
@@ -33,13 +33,12 @@ export class DenoConnection implements Connection {
   #cut = false;
   #gone = false;
   #evidence: PromiseWithResolvers<void> | undefined;
-  #closeFrame: { code: number; reason: string } | undefined;
 
   constructor(hub: Hub, socket: WebSocket, listener: ConnectionListener) {
     this.#hub = hub;
     this.#socket = socket;
     this.#listener = listener;
-    this.sinceTick = hub.attention.tick;
+    this.since = hub.attention.tick;
     socket.binaryType = "arraybuffer";
     for (const type of ["open", "message", "close", "error"]) socket.addEventListener(type, this);
   }
@@ -50,24 +49,19 @@ export class DenoConnection implements Connection {
 
   /**
    * Nothing tells when the close frame is with the kernel: "two turns later" is false under load, by seconds. So the
-   * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not.
+   * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not. While
+   * thousands are closed at once the platform still writes the frame of one that was cut, so nobody is cut before there
+   * has been calm enough for all of them to have left.
    */
   close(code: number, reason: string): Promise<void> {
     if (this.#evidence) return this.#evidence.promise;
     if (this.#told || this.#gone) return Promise.resolve();
     this.#told = true;
     this.#evidence = Promise.withResolvers();
-    this.#closeFrame = { code, reason };
+    if (!this.#cut) this.#socket.close(code, reason);
+    this.since = this.#hub.attention.calm;
     this.#hub.onClosing(this);
     return this.#evidence.promise;
-  }
-
-  /** Gives the close frame to the platform; the wait for the peer's begins. */
-  sendClose(): void {
-    if (this.#cut || this.#gone) return;
-    const { code, reason } = this.#closeFrame!;
-    this.#socket.close(code, reason);
-    this.sinceTick = this.#hub.attention.tick;
   }
 
   terminate(): void {
