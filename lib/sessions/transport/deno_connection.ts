@@ -9,7 +9,7 @@ const log = getLogger(["solo", "transport"]);
 export interface Hub {
   readonly attention: Attention;
   onOpen(connection: DenoConnection): void;
-  /** The close frame is on its way; the end is to be looked after. */
+  /** It is to be closed: calls `sendClose` when the platform has worked off what it was told before. */
   onClosing(connection: DenoConnection): void;
   /** The socket is closed, and its descriptor free. */
   onGone(connection: DenoConnection): void;
@@ -33,6 +33,7 @@ export class DenoConnection implements Connection {
   #cut = false;
   #gone = false;
   #evidence: PromiseWithResolvers<void> | undefined;
+  #closeFrame: { code: number; reason: string } | undefined;
 
   constructor(hub: Hub, socket: WebSocket, listener: ConnectionListener) {
     this.#hub = hub;
@@ -56,10 +57,17 @@ export class DenoConnection implements Connection {
     if (this.#told || this.#gone) return Promise.resolve();
     this.#told = true;
     this.#evidence = Promise.withResolvers();
-    if (!this.#cut) this.#socket.close(code, reason);
-    this.sinceTick = this.#hub.attention.tick;
+    this.#closeFrame = { code, reason };
     this.#hub.onClosing(this);
     return this.#evidence.promise;
+  }
+
+  /** Gives the close frame to the platform; the wait for the peer's begins. */
+  sendClose(): void {
+    if (this.#cut || this.#gone) return;
+    const { code, reason } = this.#closeFrame!;
+    this.#socket.close(code, reason);
+    this.sinceTick = this.#hub.attention.tick;
   }
 
   terminate(): void {

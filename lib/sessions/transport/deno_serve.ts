@@ -34,6 +34,14 @@ const OPEN_TICKS = ticks(10_000);
 
 const CLOSE_TICKS = ticks(CLOSE_TIMEOUT_MS);
 
+/**
+ * How many close frames may be with the platform and unanswered before the next are given to it. Told to close thousands at
+ * once it writes the last frames seconds later, and a peer that was cut meanwhile would still get its own: the cut would be
+ * no evidence. Frames that are older than two ticks do not count, or peers that never answer could hold up the rest.
+ */
+const MAX_CLOSING = 128;
+const CLOSING_TICKS = 2;
+
 /** When more than this share of the connections that may be open is lost for good, the process should be replaced. */
 const WORN_OUT = 0.1;
 
@@ -48,8 +56,12 @@ export class DenoTransport implements Transport {
   readonly #connections = new Set<DenoConnection>();
   /** Those whose upgrade has begun and not ended, the oldest first. */
   readonly #opening = new Set<DenoConnection>();
+  /** Those that are to be closed, in order. */
+  readonly #toClose = new Set<DenoConnection>();
   /** Those that have not answered a close frame, the oldest first. */
   readonly #closing = new Set<DenoConnection>();
+  /** Those of them that do not count any more. */
+  readonly #overdue = new Set<DenoConnection>();
   #port: number;
   #lost = 0;
   #isWornOut = false;
@@ -114,13 +126,25 @@ export class DenoTransport implements Transport {
   }
 
   onClosing(connection: DenoConnection): void {
-    this.#closing.add(connection);
+    this.#toClose.add(connection);
+    this.#closeSome();
   }
 
   onGone(connection: DenoConnection): void {
     this.#opening.delete(connection);
-    this.#closing.delete(connection);
+    this.#toClose.delete(connection);
+    this.#overdue.delete(connection);
     this.#connections.delete(connection);
+    if (this.#closing.delete(connection)) this.#closeSome();
+  }
+
+  #closeSome(): void {
+    for (const connection of this.#toClose) {
+      if (this.#closing.size - this.#overdue.size >= MAX_CLOSING) return;
+      this.#toClose.delete(connection);
+      this.#closing.add(connection);
+      connection.sendClose();
+    }
   }
 
   #listenOn(hostname: string): void {
@@ -179,10 +203,15 @@ export class DenoTransport implements Transport {
   #onTick(): void {
     const { tick } = this.attention;
     for (const connection of this.#closing) {
-      if (tick - connection.sinceTick < CLOSE_TICKS) break; // the rest is younger
+      const waited = tick - connection.sinceTick;
+      if (waited < CLOSING_TICKS) break; // the rest is younger
+      this.#overdue.add(connection);
+      if (waited < CLOSE_TICKS) continue;
       this.#closing.delete(connection);
+      this.#overdue.delete(connection);
       connection.terminate();
     }
+    this.#closeSome();
     let lost = 0;
     for (const connection of this.#opening) {
       if (tick - connection.sinceTick < OPEN_TICKS) break;
