@@ -49,7 +49,8 @@ export class DenoConnection implements Connection {
 
   /**
    * Nothing tells when the close frame is with the kernel: "two turns later" is false under load, by seconds. So the
-   * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not.
+   * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not. Where a
+   * message has arrived and not been told yet, the platform drops the connection instead, and the frame is never sent.
    */
   close(code: number, reason: string): Promise<void> {
     if (this.#evidence) return this.#evidence.promise;
@@ -113,12 +114,8 @@ export class DenoConnection implements Connection {
   }
 
   #fault(fault: Fault): void {
-    if (this.#told) {
-      this.terminate(); // it floods on while it is being closed
-      return;
-    }
-    this.#messages = undefined;
-    this.#listener.onFault(fault);
+    if (this.#told) this.terminate();
+    else this.#listener.onFault(fault);
   }
 }
 
