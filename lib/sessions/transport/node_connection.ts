@@ -24,6 +24,9 @@ const PIECE_BYTES = 4096;
  */
 const DISCARD_BYTES = 1024 * 1024;
 
+/** As many answers to PINGs may wait in this process for a peer that does not read; the kernel has taken far more by then. */
+const UNREAD_BYTES = 64 * 1024;
+
 const HEARTBEAT_TICKS = ticks(HEARTBEAT_MS);
 const CLOSE_TICKS = ticks(CLOSE_TIMEOUT_MS);
 
@@ -158,7 +161,9 @@ export class NodeConnection implements Connection {
   }
 
   onPing(data: Uint8Array): void {
-    if (this.onFrame()) this.#writer.pong(data, false);
+    if (!this.onFrame()) return;
+    if (this.#socket.writableLength > UNREAD_BYTES) this.terminate(); // a close frame would wait behind them
+    else this.#writer.pong(data, false);
   }
 
   onCloseFrame(code: number, reason: Uint8Array): void {
