@@ -55,7 +55,7 @@ Deno.test({
   fn: () => {
     for (const { code, reason } of Object.values(CLOSE_CODES)) {
       assert.ok(new TextEncoder().encode(reason).length <= 123);
-      assert.ok([1001, 1009, 1013].includes(code) || (code >= 4000 && code < 5000));
+      assert.ok([1001, 1008, 1009, 1013].includes(code) || (code >= 4000 && code < 5000));
     }
   },
 });
