@@ -1,7 +1,7 @@
 /** A real Chromium, Debian's, with nothing kept from one test to the next. */
 
 import axe from "axe-core";
-import type { Browser as Chromium, Page } from "playwright-core";
+import type { Browser as Chromium, Page, Route } from "playwright-core";
 
 // It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
 // variable of the library that it looks with puts that off for ever.
@@ -29,6 +29,8 @@ export interface PageOptions {
   size?: { width: number; height: number };
   /** @default "light" */
   colors?: "light" | "dark";
+  /** Answers in the place of the server, where it does. */
+  files?: (path: string) => Response | undefined;
 }
 
 export class Browser implements AsyncDisposable {
@@ -46,6 +48,11 @@ export class Browser implements AsyncDisposable {
     const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
     const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
     await context.addInitScript(OBSERVE_TASKS);
+    if (options.files) {
+      await context.route("**/*", (route) => answerFrom(options.files!, route));
+      // such a page comes from nowhere, and may not connect to this machine unasked
+      await context.grantPermissions(["local-network-access"]);
+    }
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);
     page.on("console", (message) => {
@@ -60,6 +67,13 @@ export class Browser implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.browser.close();
   }
+}
+
+async function answerFrom(files: (path: string) => Response | undefined, route: Route): Promise<void> {
+  const answer = files(new URL(route.request().url()).pathname);
+  if (!answer) return await route.continue();
+  const headers = Object.fromEntries(answer.headers);
+  await route.fulfill({ status: answer.status, headers, body: await answer.text() });
 }
 
 const OBSERVE_TASKS = `

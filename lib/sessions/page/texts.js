@@ -40,21 +40,28 @@ const en = {
   sessionId: "Session",
   lastClose: "Last close",
   "state.connecting": "connecting",
-  "state.waiting": "waiting for its turn",
   "state.established": "established",
-  "state.closing": "closing",
   "state.closed": "closed",
   "state.retrying": "will reconnect",
   tooLong: "At most 256 bytes",
   tooMany: ({ most }) => `At most ${most} clients on this page: remove one first`,
-  "close.goingAway": "The server is being stopped.",
-  "close.silent": "The client did not answer a PING.",
-  "close.tooBig": "The client sent a message that is too big.",
-  "close.tryAgainLater": "The server lost its registry and may not hold sessions for now.",
-  "close.replaced": "A newer connection with the same client id has taken over.",
   "close.1000": "Closed by this page.",
+  "close.1001": "The server is being stopped, or the client did not answer a PING.",
+  "close.1002": "The client broke the WebSocket protocol.",
   "close.1005": "Closed without a code.",
   "close.1006": "The connection broke, or the server refused it.",
+  "close.1007": "The client sent a text that is not UTF-8.",
+  "close.1008": "The client sent too many messages.",
+  "close.1009": "The client sent a message that is too big.",
+  "close.1013": "The server lost its registry and may not hold sessions for now.",
+  "close.4401": "The token has expired.",
+  "close.4403": "An operator has ended the session.",
+  "close.4408": "The client is connected already, and was not to be replaced.",
+  "close.4409": "A newer connection with the same client id has taken over.",
+  "close.4429": "Too many connections with this client id replace each other.",
+  replaced: ({ session, node }) => `replaced ${session} on ${node}`,
+  replacedBy: ({ session, node }) =>
+    `Session ${session} on node ${node} has taken over. The client stays away.`,
   "after.reconnect": "The client connects again by itself.",
   "after.stay-away": "The client stays away.",
 };
@@ -96,21 +103,28 @@ const ru = {
   sessionId: "Сессия",
   lastClose: "Закрытие",
   "state.connecting": "подключается",
-  "state.waiting": "ждёт своей очереди",
   "state.established": "установлена",
-  "state.closing": "закрывается",
   "state.closed": "закрыта",
   "state.retrying": "переподключится",
   tooLong: "Не больше 256 байт",
   tooMany: ({ most }) => `На странице не больше ${most} клиентов: сначала уберите одного`,
-  "close.goingAway": "Сервер останавливают.",
-  "close.silent": "Клиент не ответил на PING.",
-  "close.tooBig": "Клиент прислал слишком большое сообщение.",
-  "close.tryAgainLater": "Сервер потерял реестр и пока не вправе держать сессии.",
-  "close.replaced": "Место заняло более новое соединение с тем же id клиента.",
   "close.1000": "Закрыта этой страницей.",
+  "close.1001": "Сервер останавливают, или клиент не ответил на PING.",
+  "close.1002": "Клиент нарушил протокол WebSocket.",
   "close.1005": "Закрыта без кода.",
   "close.1006": "Соединение оборвалось, или сервер отказал.",
+  "close.1007": "Клиент прислал текст не в UTF-8.",
+  "close.1008": "Клиент прислал слишком много сообщений.",
+  "close.1009": "Клиент прислал слишком большое сообщение.",
+  "close.1013": "Сервер потерял реестр и пока не вправе держать сессии.",
+  "close.4401": "Срок токена истёк.",
+  "close.4403": "Сессию завершил оператор.",
+  "close.4408": "Клиент уже подключён, а вытеснять его не просили.",
+  "close.4409": "Место заняло более новое соединение с тем же id клиента.",
+  "close.4429": "Слишком много соединений с этим id вытесняют друг друга.",
+  replaced: ({ session, node }) => `вытеснила ${session} на ${node}`,
+  replacedBy: ({ session, node }) =>
+    `Место заняла сессия ${session} на узле ${node}. Клиент сам не возвращается.`,
   "after.reconnect": "Клиент переподключается сам.",
   "after.stay-away": "Клиент сам не возвращается.",
 };
@@ -118,6 +132,9 @@ const ru = {
 /** The language of the page: the first of the browser's that there are texts in. */
 export const language =
   navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag === "ru" || tag === "en") ?? "en";
+
+/** By language. */
+export const TEXTS = { en, ru };
 
 const texts = language === "ru" ? ru : en;
 
