@@ -1,6 +1,6 @@
 /** `ws-server connect`: one client in a terminal, which stays connected and says why it no longer is. */
 
-// @ts-types="@types/ws"
+// @ts-types="./transport/ws.d.ts"
 import { WebSocket } from "ws";
 import { ProgramError } from "../service/errors.ts";
 import { EXIT_USAGE } from "../service/flags.ts";

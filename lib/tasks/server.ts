@@ -1,6 +1,6 @@
 /** The tasks service on TCP: accepts clients, bounds their number, stops cleanly. */
 
-import { type Clock, monotonicClock } from "../service/clock.ts";
+import { type Clock, systemClock } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
@@ -32,7 +32,7 @@ export interface ServerOptions extends ConnectionOptions {
   taskTimeoutMs: number;
   /** Multiplies the simulated durations. @default 1 */
   delayFactor?: number;
-  /** Where the time comes from. @default monotonicClock */
+  /** Where the time comes from. @default systemClock */
   clock?: Clock;
 }
 
@@ -64,7 +64,7 @@ export class TasksServer {
    */
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? monotonicClock;
+    this.#clock = options.clock ?? systemClock;
     this.#startedAtMs = this.#clock.nowMs();
     this.#listeners = listen(options);
     this.port = this.#listeners[0]!.addr.port;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { monotonicClock } from "../../lib/service/clock.ts";
+import { systemClock } from "../../lib/service/clock.ts";
 import { Executor, type ExecutorOptions } from "../../lib/tasks/executor.ts";
 import { type Task, TaskQueue } from "../../lib/tasks/queue.ts";
 
@@ -7,7 +7,7 @@ const FAULTY = new URL("../support/faulty_worker.ts", import.meta.url);
 
 function start(options: Partial<ExecutorOptions> = {}) {
   const limits = { maxWaiting: 1000, maxWaitingBytes: 2 ** 26, maxKept: 1000, maxKeptBytes: 2 ** 26 };
-  const queue = new TaskQueue(limits, monotonicClock);
+  const queue = new TaskQueue(limits, systemClock);
   const executor = new Executor(queue, { delayFactor: 0.01, taskTimeoutMs: 10_000, ...options });
   return {
     queue,

@@ -1,6 +1,7 @@
 /** A real Chromium, Debian's, with nothing kept from one test to the next. */
 
 import axe from "axe-core";
+import { PATIENCE_MS } from "./wait.ts";
 import type { Browser as Chromium, Page, Route } from "playwright-core";
 
 // It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
@@ -54,7 +55,7 @@ export class Browser implements AsyncDisposable {
       await context.grantPermissions(["local-network-access"]);
     }
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       if (!SERVER_IS_AWAY.test(message.text())) this.complaints.push(message.text());
@@ -86,6 +87,17 @@ const OBSERVE_TASKS = `
 /** The longest time, in ms, in which a page could not answer its user since it was loaded; 0 where under 50. */
 export async function longestTaskMs(page: Page): Promise<number> {
   return await page.evaluate("longestTaskMs") as number;
+}
+
+/** How long it takes to put a table with so many rows into a page that is otherwise empty, ms. */
+export async function timeToRender(page: Page, rows: number): Promise<number> {
+  return await page.evaluate(`{
+    const start = performance.now();
+    const row = "<tr>" + "<td>a client or a session</td>".repeat(4) + "</tr>";
+    document.body.innerHTML = "<table>" + row.repeat(${rows}) + "</table>";
+    document.body.getBoundingClientRect(); // the layout is part of it
+    performance.now() - start;
+  }`) as number;
 }
 
 /** What stands between the page and those who cannot see it or use a mouse, by the rules of axe-core. */

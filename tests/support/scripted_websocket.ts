@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-// @ts-types="@types/ws"
+// @ts-types="../../lib/sessions/transport/ws.d.ts"
 import { type WebSocket, WebSocketServer } from "ws";
 
 /** A client that asks for an upgrade. */
@@ -51,7 +51,7 @@ export class ScriptedWebSocket implements AsyncDisposable {
     this.#http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       const accept = () =>
         new Promise<WebSocket>((resolve) =>
-          this.#websockets.handleUpgrade(request, socket, head as never, (websocket: WebSocket) => {
+          this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
             websocket.on("error", () => {});
             resolve(websocket);
           })

@@ -2,8 +2,7 @@
 
 import { withDeadline } from "../../lib/service/clock.ts";
 import { type ServerOptions, TasksServer } from "../../lib/tasks/server.ts";
-
-const PATIENCE_MS = 20_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 /** A server on a free port of the loopback address, in which simulated durations are a hundredth; disposing stops it. */
 export function startTasks(options: Partial<ServerOptions> = {}): TasksServer & AsyncDisposable {
@@ -26,6 +25,7 @@ export function startTasks(options: Partial<ServerOptions> = {}): TasksServer & 
 
 /** One connection, seen as the text that goes and comes. */
 export class Peer implements Disposable {
+  readonly #decoder = new TextDecoder(); // a character may arrive in two pieces
   #received = "";
   #ended = false;
 
@@ -83,7 +83,7 @@ export class Peer implements Disposable {
     });
     const length = await withDeadline(reading, PATIENCE_MS, "the server sent nothing");
     this.#ended = length === null;
-    this.#received += new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+    this.#received += this.#decoder.decode(buffer.subarray(0, length ?? 0), { stream: true });
     return !this.#ended;
   }
 }

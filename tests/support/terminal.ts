@@ -2,6 +2,7 @@
 
 import { withDeadline } from "../../lib/service/clock.ts";
 import { commandOf, passedOn, type ProgramName } from "./program.ts";
+import { PATIENCE_MS } from "./wait.ts";
 
 export class Terminal implements AsyncDisposable {
   /** All that the program has written, control characters included. */
@@ -38,7 +39,7 @@ export class Terminal implements AsyncDisposable {
       this.#onChange = look;
       look();
     });
-    await withDeadline(search, 20_000, `nothing like ${pattern} on the screen`);
+    await withDeadline(search, PATIENCE_MS, `nothing like ${pattern} on the screen`);
   }
 
   async type(keys: string): Promise<void> {

@@ -1,0 +1,25 @@
+/** A short chaos run. That a broken cluster is found out is shown in tests/simulation. */
+
+import assert from "node:assert/strict";
+import { check } from "../chaos/checker.ts";
+import { run, type RunOptions } from "../chaos/run.ts";
+import { unlessOlderRuntime } from "../support/program.ts";
+import { useSeed } from "../support/seed.ts";
+
+const OPTIONS: RunOptions = {
+  seed: "1",
+  durationMs: 1, // a single round
+  leaseMs: 2000,
+  servers: 3,
+  visitors: 200,
+  clients: 30,
+};
+
+Deno.test({
+  ...unlessOlderRuntime("chaos: the cluster keeps its promises", "frozen peers are not cut there"),
+  fn: async () => {
+    const options = { ...OPTIONS, seed: useSeed("7"), leaseMs: 3000 };
+    const { violations } = check(await run(options), options);
+    assert.deepEqual(violations, []);
+  },
+});
