@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { listenError, messageOf } from "../../service/errors.ts";
 import { getLogger } from "../../service/log.ts";
-import { Attention } from "./attention.ts";
+import { Attention, ticks } from "./attention.ts";
 import { acceptKey, handshakeFault } from "./handshake.ts";
 import { NodeConnection } from "./node_connection.ts";
 import { text } from "./text.ts";
@@ -33,6 +33,12 @@ const log = getLogger(["solo", "transport"]);
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const CHECKING_INTERVAL_MS = 1_000;
+
+/** Connections that have not been accepted yet, as the kernel keeps them. */
+const BACKLOG = 511;
+
+/** How often listeners are told to go on, see `#rearm`. */
+const REARM_TICKS = ticks(1_000);
 
 /** The longest head of a request. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -61,7 +67,9 @@ export class NodeTransport implements Transport {
       maxMessages: options.maxMessages,
       onAwake: options.onAwake,
       onTick: () => {
-        for (const connection of this.#connections) connection.onTick(this.attention.tick);
+        const { tick } = this.attention;
+        for (const connection of this.#connections) connection.onTick(tick);
+        if (tick % REARM_TICKS === 0) this.#rearm();
       },
     });
   }
@@ -137,13 +145,23 @@ export class NodeTransport implements Transport {
     });
     const listening = Promise.withResolvers<void>();
     server.once("error", listening.reject);
-    server.listen({ host: hostname, port: this.#port }, listening.resolve);
+    server.listen({ host: hostname, port: this.#port, backlog: BACKLOG }, listening.resolve);
     await listening.promise;
     server.off("error", listening.reject);
     server.on("error", (error) => log.error("cannot accept: {error}", { error: messageOf(error) }));
     this.#port = (server.address() as AddressInfo).port;
     this.addresses.push(addressText(hostname, this.#port));
     this.#servers.push(server);
+  }
+
+  /**
+   * At the descriptor limit `node:net` of Deno 2.9.6 stops to accept, for good and without a word. To listen again on the
+   * same handle makes it go on, and changes nothing where it has not stopped; there is no public way to do so.
+   */
+  #rearm(): void {
+    for (const server of this.#servers) {
+      (server as Server & { _handle?: { listen(backlog: number): number } })._handle?.listen(BACKLOG);
+    }
   }
 
   /** The listener for requests that are no upgrades. */
@@ -186,6 +204,7 @@ export class NodeTransport implements Transport {
   ): void {
     if (!socket.readable || !socket.writable) return void socket.destroy(); // the peer has left meanwhile
     socket.setTimeout(0);
+    socket.cork(); // what is sent in this turn leaves with the answer
     socket.write(
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
         `Sec-WebSocket-Accept: ${acceptKey(headers["sec-websocket-key"] as string)}\r\n` +
@@ -195,6 +214,7 @@ export class NodeTransport implements Transport {
     const connection = new NodeConnection(this, socket, head, listener);
     this.#connections.add(connection);
     connection.open();
+    socket.uncork();
   }
 }
 
