@@ -1,7 +1,9 @@
 /** What a client should do after a close. */
 export type AfterClose =
-  /** Connect again, after a random wait that grows. */
+  /** Connect again, after a random wait that grows, or one within what the reason says. */
   | "reconnect"
+  /** Connect again with another token, and stay away without one. */
+  | "renew-token"
   /** Stay away: it would only be closed again, or would push out another. */
   | "stay-away";
 
@@ -36,6 +38,14 @@ export const CLOSE_CODES = {
     reason: "the session registry is out of reach, try again",
     after: "reconnect",
   },
-  /** The one rule. 4409 recalls HTTP's 409 Conflict. */
+  /** What proved who the client is no longer does. Most codes of our own recall an HTTP status by their last digits. */
+  tokenExpired: { code: 4401, reason: "the token has expired", after: "renew-token" },
+  /** Somebody with the right to do so has ended it. */
+  endedByOperator: { code: 4403, reason: "ended by the operator", after: "stay-away" },
+  /** A newcomer that asked not to take over, where there is somebody to take over from. */
+  connectedAlready: { code: 4408, reason: "the client is connected already", after: "stay-away" },
+  /** The one rule. */
   replaced: { code: 4409, reason: "replaced by a newer connection", after: "stay-away" },
+  /** Several programs with one client_id push each other out: the newcomer waits until the minute has room. */
+  tooManyTakeovers: { code: 4429, reason: "too many takeovers, wait", after: "reconnect" },
 } as const satisfies Record<string, CloseCode>;
