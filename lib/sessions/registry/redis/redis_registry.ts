@@ -36,6 +36,8 @@ export interface RedisRegistryOptions {
   clock?: Clock;
   /** Makes the connections. @default connections to `url` */
   connect?: Connect;
+  /** Makes a name that no node has had before. @default a random one */
+  nodeName?: () => string;
 }
 
 /**
@@ -79,7 +81,8 @@ export class RedisRegistry implements SessionRegistry {
       onRoundTrip: (ms) => observe()?.onRoundTrip?.(ms),
     });
     this.#fence = new Fence(clock, leaseMs);
-    this.#lease = new Lease({ store, clock, leaseMs, memory, host: this.#leaseHost() });
+    const nodeName = options.nodeName ?? (() => crypto.randomUUID().slice(0, 8));
+    this.#lease = new Lease({ store, clock, leaseMs, memory, nodeName, host: this.#leaseHost() });
     this.#lines = new Lines({ store, clock, lease: this.#lease, observe });
     this.#sweeper = new Sweeper({
       store,
