@@ -29,6 +29,8 @@ export class Checker implements Witness {
   /** The newest connection of each process by which it has renewed. */
   readonly #renewed = new Map<unknown, number>();
   #arrivals = 0;
+  /** Those whose place was given by what their process reckons. */
+  readonly #reckoned = new Set<SimulatedSession>();
   /** When something last happened to Redis itself, and to its clock. */
   redisDisturbedAtMs = -Infinity;
   clockSetAtMs = -Infinity;
@@ -73,7 +75,9 @@ export class Checker implements Witness {
       this.counts.replaced++;
       const by = this.sessions.get(reason.bySessionId);
       if (!by) return this.#violation(2, `${name(session)} is replaced by the unknown ${reason.bySessionId}`);
-      if ((by.arrival?.atMs ?? -Infinity) < session.claimedAtMs) {
+      // who had to ask again is ordered by what its process reckons, as exactly as it knows Redis's clock
+      const toleranceMs = this.#reckoned.has(by) || this.#reckoned.has(session) ? this.#leaseMs / 4 : 0;
+      if ((by.arrival?.atMs ?? -Infinity) < session.claimedAtMs - toleranceMs) {
         this.#violation(2, `${name(session)} is replaced by the older ${name(by)}`);
       }
     } else if (session.established) {
@@ -122,6 +126,7 @@ export class Checker implements Witness {
     if (!session || !"ewr".includes(answer)) return;
     session.arrival ??= { atMs: this.#world.nowMs, number: ++this.#arrivals };
     if (lineBefore?.includes(session.sessionId)) return;
+    if (args[9] !== "" && args[4] === "") this.#reckoned.add(session);
     const { givenUp, number, way } = peer;
     if (number < (this.#renewed.get(way) ?? 0)) {
       this.#violation(2, `a claim of ${name(session)} takes effect after a newer connection has renewed`);
