@@ -1,7 +1,6 @@
 /** tasks-server: queues predefined tasks, runs one at a time and keeps their results. */
 
 import { InvalidArgumentError } from "commander";
-import { CATALOG } from "./lib/tasks/catalog.ts";
 import { TasksServer } from "./lib/tasks/server.ts";
 import { defaultMaxConnections } from "./lib/service/descriptors.ts";
 import { listenError } from "./lib/service/errors.ts";
@@ -16,6 +15,9 @@ const SHUTDOWN_DEADLINE_MS = 5_000;
 /** How long a client may leave a reply unread before it is cut. */
 const WRITE_TIMEOUT_MS = 30_000;
 
+/** How long a client may take for a request once it has begun it. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
 const MIB = 1024 * 1024;
 
 interface Flags {
@@ -26,6 +28,7 @@ interface Flags {
   timeout?: number;
   maxRequestBytes: number;
   maxConnections: number;
+  connectionBytes: number;
   queueLimit: number;
   queueBytes: number;
   keepResults: number;
@@ -75,6 +78,12 @@ function readFlags(args: string[]): Flags {
         default: defaultMaxConnections(),
       }),
     )
+    .addOption(
+      flag("--connection-bytes <bytes>", "memory for the begun requests and waiting replies of all clients", {
+        parse: atLeast1,
+        default: 64 * MIB,
+      }),
+    )
     .addOption(flag("--queue-limit <count>", "tasks that wait", { parse: atLeast1, default: 100_000 }))
     .addOption(
       flag("--queue-bytes <bytes>", "memory for the data of waiting tasks", {
@@ -90,11 +99,15 @@ function readFlags(args: string[]): Flags {
       }),
     )
     .addOption(
-      flag("--task-timeout <seconds>", "how long a task may execute", {
-        parse: seconds({ min: 0.001 }),
-        default: 60_000,
-        defaultText: "60",
-      }),
+      flag(
+        "--task-timeout <seconds>",
+        "how long the work of a task may take, its simulated duration not counted",
+        {
+          parse: seconds({ min: 0.001 }),
+          default: 60_000,
+          defaultText: "60",
+        },
+      ),
     )
     .addOption(
       flag(
@@ -143,8 +156,10 @@ async function main(args: string[]): Promise<void> {
       receivingBufferBytes: flags.receiving_buffer_size,
       maxRequestBytes: flags.maxRequestBytes,
       idleTimeoutMs: flags.timeout,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
       maxConnections: flags.maxConnections,
+      connectionBytes: flags.connectionBytes,
       queue: {
         maxWaiting: flags.queueLimit,
         maxWaitingBytes: flags.queueBytes,
@@ -156,13 +171,6 @@ async function main(args: string[]): Promise<void> {
     });
   } catch (error) {
     throw listenError(error, `${flags.host}:${flags.port}`);
-  }
-  for (const [name, { durationMs }] of CATALOG) {
-    if (durationMs * flags.delayFactor < flags.taskTimeout) continue;
-    log.warning("{name} takes {seconds} s: it will always end in error at --task-timeout", {
-      name,
-      seconds: durationMs * flags.delayFactor / 1000,
-    });
   }
   const [address, other] = server.addresses;
   log.info(`tasks-server {version} listening on {address}${other ? " and {other}" : ""}`, {

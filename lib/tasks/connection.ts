@@ -2,15 +2,19 @@
 
 import type { Clock } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
-import { type Dispatcher, hasEnded, TaskReply } from "./dispatcher.ts";
+import type { ConnectionMemory, Holder } from "./connection_memory.ts";
+import { type Dispatcher, TaskReply } from "./dispatcher.ts";
+import type { EndReason } from "./end_reason.ts";
 import { Framer } from "./framing.ts";
-import { encode, parseRequest, ProtocolError } from "./protocol.ts";
+import { HeldReplies, textBytes } from "./held_replies.ts";
+import { encode, MAX_REQUEST_VALUES, parseRequest, ProtocolError, UnknownTask } from "./protocol.ts";
+import { callInTurn, nextTurn, thisTurn } from "./turns.ts";
 
-/** Characters of unsent replies, sent or held back, from which on a client's requests are left unread. */
+/** Characters of unsent replies from which on a client's requests are left unread. */
 const MAX_UNSENT = 64 * 1024;
 
-/** Replies held back, from which on a client's requests are left unread. */
-const MAX_HELD = 1000;
+/** Requests of one client that are answered before the others have their turn. A read of the default size holds fewer. */
+const MAX_REQUESTS_A_TURN = 64;
 
 const encoder = new TextEncoder();
 
@@ -19,61 +23,61 @@ export interface ConnectionOptions {
   receivingBufferBytes: number;
   /** The longest request. */
   maxRequestBytes: number;
+  /** How long a request may take from its first byte to its last. */
+  requestTimeoutMs: number;
   /** How long to wait for data from a client that waits for nothing itself; undefined means for ever. */
   idleTimeoutMs: number | undefined;
   /** How long one write may take before the client counts as gone. */
   writeTimeoutMs: number;
 }
 
-/** A reply whose turn has not come. */
-interface HeldReply {
-  /** The line to send; undefined until the task it waits for has ended. */
-  line: (() => string) | undefined;
-  /** Characters that it keeps in memory. */
-  length: number;
-  /** Stops listening for the end of its task. */
-  drop?: () => void;
+/** What all connections of a server share. */
+export interface ConnectionContext {
+  readonly dispatcher: Dispatcher;
+  readonly memory: ConnectionMemory;
+  readonly options: ConnectionOptions;
+  readonly clock: Clock;
 }
 
 /**
  * The life of one connection, from `serve()` to the reason it resolves with.
  *
  * A reply that waits for a task holds back the replies to later requests, but not the requests: they take effect as they
- * come. All that is held is bounded; beyond the bound the client is not read until it has its replies.
+ * come. All that is held is bounded, for one connection and for all together; beyond the bound the client is not read
+ * until it has its replies. After each flush the others have their turn.
  */
-export class Connection {
+export class Connection implements Holder {
   readonly #conn: Deno.Conn;
-  readonly #options: ConnectionOptions;
-  readonly #dispatcher: Dispatcher;
-  readonly #clock: Clock;
+  readonly #context: ConnectionContext;
+  readonly #framer: Framer;
+  /** Replies behind one that waits. */
+  readonly #held: HeldReplies;
   /** Replies that may be sent. */
   #ready = "";
-  /** Replies behind one that waits, in order; the first one waits. */
-  readonly #held: HeldReply[] = [];
-  #heldLength = 0;
+  /** What the writer has in hand. */
+  #writingBytes = 0;
   /** The writer at work, if any. */
   #writing: Promise<void> | undefined;
   #writeStartedAtMs: number | undefined;
+  /** Since when the rest of a request is waited for. */
+  #begunAtMs: number | undefined;
   /** When the client last sent something or got something. */
   #activeAtMs: number;
+  /** The turn of the event loop in which it was last served. */
+  #servedInTurn = -1;
   /** Wakes the reader, which waits for the first held reply. */
   #wake: (() => void) | undefined;
+  #heldBytes = 0;
   #closed = false;
-  #endReason: string | undefined;
+  #endReason: EndReason | undefined;
 
   /** @param id Tells this connection from all others of the server. */
-  constructor(
-    conn: Deno.Conn,
-    readonly id: number,
-    dispatcher: Dispatcher,
-    options: ConnectionOptions,
-    clock: Clock,
-  ) {
+  constructor(conn: Deno.Conn, readonly id: number, context: ConnectionContext) {
     this.#conn = conn;
-    this.#dispatcher = dispatcher;
-    this.#options = options;
-    this.#clock = clock;
-    this.#activeAtMs = clock.nowMs();
+    this.#context = context;
+    this.#framer = new Framer(context.options.maxRequestBytes, MAX_REQUEST_VALUES);
+    this.#held = new HeldReplies(context.dispatcher.queue, (firstIsReady) => this.#onTaskEnd(firstIsReady));
+    this.#activeAtMs = context.clock.nowMs();
   }
 
   /** The client's address, as `host:port`. */
@@ -82,25 +86,30 @@ export class Connection {
     return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
   }
 
+  /** What it makes the server hold: a begun request, and replies that are held back or not yet with the system. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   /**
    * Serves the client until it leaves, breaks the protocol or is cut.
    *
    * @returns why the server closed the connection; undefined where the client did.
    */
-  async serve(): Promise<string | undefined> {
+  async serve(): Promise<EndReason | undefined> {
     try {
       await this.#readRequests();
       while (this.#held.length > 0) await this.#progress(); // half closed: it still gets its replies
       await this.#flush();
     } catch (error) {
       if (error instanceof ProtocolError) {
-        this.#endReason ??= error.message;
+        const kind = error instanceof UnknownTask ? "unknown-task" : "protocol";
+        this.#endReason ??= { kind, text: error.message };
         await this.#flush()?.catch(() => {}); // the replies to what came before
       } else if (!isGone(error)) {
-        this.#endReason ??= messageOf(error);
+        this.#endReason ??= { kind: "failure", text: messageOf(error) };
       }
     } finally {
-      for (const { drop } of this.#held) drop?.();
       this.cut();
     }
     return this.#endReason;
@@ -108,14 +117,22 @@ export class Connection {
 
   /** Cuts a client that let a deadline pass; to be called every now and then. */
   checkDeadlines(): void {
-    const { idleTimeoutMs, writeTimeoutMs } = this.#options;
-    const nowMs = this.#clock.nowMs();
+    const { idleTimeoutMs, requestTimeoutMs, writeTimeoutMs } = this.#context.options;
+    const nowMs = this.#context.clock.nowMs();
+    const isOver = (sinceMs: number, timeoutMs: number) => nowMs - sinceMs > timeoutMs;
     if (this.#writeStartedAtMs !== undefined) {
-      if (nowMs - this.#writeStartedAtMs > writeTimeoutMs) {
-        this.cut(`it did not read its replies for ${writeTimeoutMs / 1000} s`);
+      if (isOver(this.#writeStartedAtMs, writeTimeoutMs)) {
+        this.cut({ kind: "slow-reader", text: `it did not read its replies for ${writeTimeoutMs / 1000} s` });
       }
+    } else if (this.#begunAtMs !== undefined && isOver(this.#begunAtMs, requestTimeoutMs)) {
+      this.cut({
+        kind: "slow-request",
+        text: `its request was not complete in ${requestTimeoutMs / 1000} s`,
+      });
     } else if (idleTimeoutMs !== undefined && this.#held.length === 0) {
-      if (nowMs - this.#activeAtMs > idleTimeoutMs) this.cut(`it sent nothing for ${idleTimeoutMs / 1000} s`);
+      if (isOver(this.#activeAtMs, idleTimeoutMs)) {
+        this.cut({ kind: "idle", text: `it sent nothing for ${idleTimeoutMs / 1000} s` });
+      }
     }
   }
 
@@ -125,66 +142,81 @@ export class Connection {
     this.cut();
   }
 
-  /** Closes at once. Safe to call again. */
-  cut(reason?: string): void {
+  /** Closes at once and lets go of all that is held. Safe to call again. */
+  cut(reason?: EndReason): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#endReason ??= reason;
     this.#conn.close();
+    this.#framer.drop();
+    this.#held.drop();
+    this.#ready = "";
+    this.#writingBytes = 0;
+    this.#account();
     this.#wake?.();
   }
 
+  /** Cuts this client, since all of them hold too much and it holds most. */
+  release(): void {
+    const mib = (this.#heldBytes / 1024 / 1024).toFixed(1);
+    this.cut({
+      kind: "memory",
+      text: `it held most, ${mib} MiB, when all held too much (--connection-bytes)`,
+    });
+  }
+
   async #readRequests(): Promise<void> {
-    const framer = new Framer(this.#options.maxRequestBytes);
-    const buffer = new Uint8Array(this.#options.receivingBufferBytes);
+    const framer = this.#framer;
+    const { clock, options } = this.#context;
+    const buffer = new Uint8Array(options.receivingBufferBytes);
     for (;;) {
       const length = await this.#conn.read(buffer);
       if (length === null) break;
-      this.#activeAtMs = this.#clock.nowMs();
+      this.#activeAtMs = clock.nowMs();
       framer.feed(buffer.subarray(0, length));
+      let requests = 0;
       for (let text = framer.next(); text !== undefined; text = framer.next()) {
         this.#reply(text);
         while (this.#isFull()) await this.#progress();
+        this.#throwIfClosed();
+        if (++requests % MAX_REQUESTS_A_TURN === 0) await this.#letOthers();
       }
-      await this.#flush(); // all replies to one read leave in one write
+      const flushed = this.#flush(); // all replies to one read leave in one write
+      if (flushed !== undefined) await flushed;
+      else this.#account();
+      await this.#letOthers();
+      if (!framer.hasBegun) this.#begunAtMs = undefined;
+      // time in which it was not read does not count
+      else if (requests > 0 || flushed !== undefined) this.#begunAtMs = clock.nowMs();
+      else this.#begunAtMs ??= this.#activeAtMs;
     }
     framer.end();
   }
 
   #reply(text: string): void {
-    const answer = this.#dispatcher.answer(parseRequest(text), this.id);
+    const answer = this.#context.dispatcher.answer(parseRequest(text), this.id);
     if (answer instanceof TaskReply) {
-      if (answer.waits || this.#held.length > 0) this.#hold(answer);
+      if (answer.waits || this.#held.length > 0) this.#held.add(answer);
       else this.#ready += encode(answer.reply());
     } else if (this.#held.length > 0) {
-      const line = encode(answer);
-      this.#held.push({ line: () => line, length: line.length });
-      this.#heldLength += line.length;
+      this.#held.addLine(encode(answer));
     } else {
       this.#ready += encode(answer);
     }
   }
 
-  /** Keeps a reply until its turn has come, and until its task has ended where it waits for that. */
-  #hold({ task, waits, reply }: TaskReply): void {
-    const line = () => encode(reply()); // not before its turn: a thousand may wait for the same large result
-    const held: HeldReply = { line: waits ? undefined : line, length: task.result?.length ?? 0 };
-    this.#held.push(held);
-    this.#heldLength += held.length;
-    if (hasEnded(task)) return;
-    held.drop = this.#dispatcher.queue.onEnd(task, ({ result }) => {
-      held.drop = undefined;
-      held.line = line;
-      held.length = result?.length ?? 0;
-      this.#heldLength += held.length;
-      if (this.#held[0] !== held) return;
+  /** A task has ended that a held reply tells of. */
+  #onTaskEnd(firstIsReady: boolean): void {
+    this.#account();
+    if (!firstIsReady) return;
+    callInTurn(() => {
       this.#flush()?.catch(() => this.cut());
       this.#wake?.();
     });
   }
 
   #isFull(): boolean {
-    return this.#ready.length > MAX_UNSENT || this.#heldLength > MAX_UNSENT || this.#held.length >= MAX_HELD;
+    return this.#ready.length > MAX_UNSENT || this.#held.isFull;
   }
 
   /**
@@ -193,8 +225,22 @@ export class Connection {
    * @throws {Deno.errors.Interrupted} when the connection was cut.
    */
   async #progress(): Promise<void> {
+    this.#throwIfClosed();
+    this.#account();
     await (this.#flush() ?? new Promise<void>((resolve) => this.#wake = resolve));
+    this.#wake = undefined;
+    this.#throwIfClosed();
+    await this.#letOthers();
+  }
+
+  #throwIfClosed(): void {
     if (this.#closed) throw new Deno.errors.Interrupted("the connection was cut");
+  }
+
+  /** Waits for the next turn where it has been served in this one. */
+  async #letOthers(): Promise<void> {
+    if (this.#servedInTurn === thisTurn()) await nextTurn();
+    this.#servedInTurn = thisTurn();
   }
 
   /** Sends what is ready; one writer at a time, which takes along what becomes ready meanwhile. */
@@ -208,30 +254,46 @@ export class Connection {
 
   async #write(): Promise<void> {
     try {
-      do {
+      for (;;) {
         const bytes = encoder.encode(this.#ready);
         this.#ready = "";
+        this.#writingBytes = bytes.length;
+        this.#account();
         for (let sent = 0; sent < bytes.length;) {
-          this.#writeStartedAtMs = this.#clock.nowMs();
+          this.#writeStartedAtMs = this.#context.clock.nowMs();
           sent += await this.#conn.write(bytes.subarray(sent)); // may take a part only
         }
-        this.#activeAtMs = this.#clock.nowMs();
+        this.#writingBytes = 0;
+        this.#activeAtMs = this.#context.clock.nowMs();
         this.#takeHeld();
-      } while (this.#ready !== "");
+        if (this.#ready === "") break;
+        await this.#letOthers();
+      }
     } finally {
       this.#writeStartedAtMs = undefined;
       this.#writing = undefined;
+      this.#account();
     }
   }
 
   /** Makes held replies ready as far as they are known, a bounded amount at a time. */
   #takeHeld(): void {
-    while (this.#held[0]?.line !== undefined && this.#ready.length <= MAX_UNSENT) {
-      const { line, length, drop } = this.#held.shift()!;
-      drop?.();
-      this.#ready += line!();
-      this.#heldLength -= length;
+    while (this.#ready.length <= MAX_UNSENT) {
+      const line = this.#held.take();
+      if (line === undefined) break;
+      this.#ready += line;
     }
+  }
+
+  /** Says what is held now. */
+  #account(): void {
+    const bytes = this.#closed
+      ? 0
+      : this.#framer.begunBytes + this.#held.bytes + textBytes(this.#ready) + this.#writingBytes;
+    const change = bytes - this.#heldBytes;
+    if (change === 0) return;
+    this.#heldBytes = bytes;
+    this.#context.memory.change(change);
   }
 }
 

@@ -2,13 +2,27 @@
 /// <reference lib="deno.worker" />
 /** A worker that does to its thread what the data of the task says, and else answers with the data. */
 
-import type { Assignment } from "../../lib/tasks/executor.ts";
+import type { Assignment } from "../../lib/tasks/workers.ts";
 
-self.onmessage = ({ data: assignments }: MessageEvent<Assignment[]>) => {
-  for (const { data } of assignments) {
-    if (data === "hang") return;
-    if (data === "close") return self.close();
-    if (data === "die") throw new Error("out of order");
-    self.postMessage([{ result: data }]);
-  }
+const MAX_BUSY_MS = 300;
+
+self.onmessage = ({ ports }: MessageEvent) => {
+  const port = ports[0]!;
+  port.onmessage = ({ data: assignments }: MessageEvent<Assignment[]>) => {
+    for (const { data } of assignments) {
+      if (data === "hang") return;
+      if (data === "close") return self.close();
+      if (data === "die") throw new Error("out of order");
+      if (data === "busy") beBusy();
+      port.postMessage([{ result: data }]);
+    }
+  };
+  port.postMessage("ready");
 };
+self.postMessage("up");
+
+/** Works hard, for a time. */
+function beBusy(): void {
+  const startMs = performance.now();
+  while (performance.now() - startMs < MAX_BUSY_MS);
+}
