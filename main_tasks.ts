@@ -1,10 +1,22 @@
 /** tasks-server: queues predefined tasks, runs one at a time and keeps their results. */
 
 import { InvalidArgumentError } from "commander";
-import { TasksServer } from "./lib/tasks/server.ts";
+import type { TasksMetrics } from "./lib/tasks/metrics.ts";
+import { type ServerObserver, TasksServer } from "./lib/tasks/server.ts";
+import type { Watch } from "./lib/tasks/watch.ts";
 import { defaultMaxConnections } from "./lib/service/descriptors.ts";
 import { listenError } from "./lib/service/errors.ts";
-import { addLogFlags, createProgram, exitOf, flag, integer, port, seconds } from "./lib/service/flags.ts";
+import {
+  addLogFlags,
+  createProgram,
+  exitOf,
+  flag,
+  integer,
+  type ListenAddress,
+  listenAddress,
+  port,
+  seconds,
+} from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
@@ -35,6 +47,7 @@ interface Flags {
   keepBytes: number;
   taskTimeout: number;
   delayFactor: number;
+  metrics?: ListenAddress;
   logLevel: string;
   logFormat: string;
 }
@@ -119,6 +132,12 @@ function readFlags(args: string[]): Flags {
         },
       ),
     );
+  program.addOption(
+    flag("--metrics <host:port>", "serve /metrics, /healthz and /readyz there (default: nowhere)", {
+      env: "SOLO_METRICS",
+      parse: listenAddress,
+    }),
+  );
   addLogFlags(program);
   return program.parse(args.map(hyphensToUnderscores), { from: "user" }).opts();
 }
@@ -147,9 +166,30 @@ async function main(args: string[]): Promise<void> {
   });
   const log = getLogger(["solo", "tasks"]);
   using shutdown = listenForShutdown(() => Deno.exit(1));
-  let server: TasksServer;
+  const metrics = flags.metrics === undefined ? undefined : await createMetrics();
+  const server = startServer(flags, metrics);
+  await using watch = flags.metrics === undefined
+    ? undefined
+    : await startWatch(flags.metrics, server, metrics!);
+  const [address, other] = server.addresses;
+  log.info(`tasks-server {version} listening on {address}${other ? " and {other}" : ""}`, {
+    version: VERSION,
+    address,
+    other,
+  });
+  if (watch !== undefined) log.info("metrics on http://{address}/metrics", { address: watch.address });
+  await aborted(shutdown.signal);
+  log.info("{signal}: stopping, clients connected: {clients}", {
+    signal: shutdown.signal.reason,
+    clients: server.connections,
+  });
+  await server.close(SHUTDOWN_DEADLINE_MS);
+  log.info("stopped");
+}
+
+function startServer(flags: Flags, observer: ServerObserver | undefined): TasksServer {
   try {
-    server = new TasksServer({
+    return new TasksServer({
       hostname: flags.host,
       port: flags.port,
       backlog: flags.connection_limit,
@@ -168,23 +208,28 @@ async function main(args: string[]): Promise<void> {
       },
       taskTimeoutMs: flags.taskTimeout,
       delayFactor: flags.delayFactor,
+      observer,
     });
   } catch (error) {
     throw listenError(error, `${flags.host}:${flags.port}`);
   }
-  const [address, other] = server.addresses;
-  log.info(`tasks-server {version} listening on {address}${other ? " and {other}" : ""}`, {
-    version: VERSION,
-    address,
-    other,
-  });
-  await aborted(shutdown.signal);
-  log.info("{signal}: stopping, clients connected: {clients}", {
-    signal: shutdown.signal.reason,
-    clients: server.connections,
-  });
-  await server.close(SHUTDOWN_DEADLINE_MS);
-  log.info("stopped");
+}
+
+// What watches is loaded only where it is asked for: it would be most of what the start costs.
+
+async function createMetrics(): Promise<TasksMetrics> {
+  const { TasksMetrics } = await import("./lib/tasks/metrics.ts");
+  return new TasksMetrics();
+}
+
+async function startWatch(where: ListenAddress, server: TasksServer, metrics: TasksMetrics): Promise<Watch> {
+  const { Watch } = await import("./lib/tasks/watch.ts");
+  try {
+    metrics.watch(server);
+    return new Watch(where, server, metrics);
+  } catch (error) {
+    throw listenError(error, `${where.hostname}:${where.port}`, { host: "--metrics", port: "--metrics" });
+  }
 }
 
 try {

@@ -51,7 +51,7 @@ export class Framer {
   /** The beginning of the current request, as far as it came in earlier chunks. */
   #begun = NOTHING;
   #begunLength = 0;
-  /** Open objects; the request ends with the last one. */
+  /** Open objects; the request ends with the last one, and the fields below it count only while there are some. */
   #depth = 0;
   /** Open arrays. */
   #arrays = 0;
@@ -99,8 +99,10 @@ export class Framer {
     if (this.#depth === 0 && !this.#skipSpace()) return undefined;
     const start = this.#at;
     // kept in variables while the loop runs: 75 ns for a request of 60 bytes, half of what it takes with fields
-    let at = start, depth = this.#depth, inString = this.#inString, escaped = this.#escaped;
-    let arrays = this.#arrays, values = this.#values;
+    let at = start, depth = this.#depth, arrays = 0, values = 0, inString = false, escaped = false;
+    if (depth > 0) {
+      arrays = this.#arrays, values = this.#values, inString = this.#inString, escaped = this.#escaped;
+    }
     const stop = Math.min(chunk.length, start + this.#maxBytes - this.#begunLength);
     do {
       if (at === stop) {
@@ -131,7 +133,7 @@ export class Framer {
       }
     } while (depth > 0);
     this.#at = at;
-    this.#depth = 0, this.#arrays = 0, this.#values = 0, this.#inString = false, this.#escaped = false;
+    this.#depth = 0;
     return this.#complete(chunk.subarray(start, at));
   }
 
