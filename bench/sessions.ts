@@ -1,13 +1,14 @@
 /**
  * What a session costs, beside the floor that the platform sets and peers that do the same job.
  *
- * deno task bench:sessions                everything, some five minutes
+ * deno task bench:sessions                everything, some fifteen minutes
  * deno task bench:sessions takeover …     only these parts
  */
 
 import { benchConnect } from "./sessions_connect.ts";
 import { benchIdle } from "./sessions_idle.ts";
 import { benchListing } from "./sessions_listing.ts";
+import { benchOverlap } from "./sessions_overlap.ts";
 import { benchTakeover } from "./sessions_takeover.ts";
 
 const PARTS: Record<string, () => Promise<void>> = {
@@ -15,6 +16,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   takeover: benchTakeover,
   idle: benchIdle,
   listing: benchListing,
+  overlap: benchOverlap,
 };
 
 const chosen = Deno.args.length > 0 ? Deno.args : Object.keys(PARTS);

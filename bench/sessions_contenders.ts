@@ -7,7 +7,7 @@ import { type ServerProcess, startProcess } from "./support/server_process.ts";
 const NODE_PACKAGES = ["ws@8.23.0", "@redis/client@6.3.1"];
 
 const CONFIG = new URL("../deno.json", import.meta.url).pathname;
-const SCRIPTS = new URL("../lib/sessions/lua", import.meta.url).pathname;
+const SCRIPTS = new URL("../lib/sessions/registry/redis/lua", import.meta.url).pathname;
 
 export interface Contender {
   name: string;
@@ -36,10 +36,23 @@ export const bareTuned: Contender = {
     ]),
 };
 
-export const withMemory: Contender = { name: "ws-server, memory", start: () => wsServer("--redis", "off") };
+/** What `--transport` takes, see docs/operations.md. */
+export const TRANSPORTS = ["deno", "node"] as const;
 
-export function withRedis(url: string): Contender {
-  return { name: "ws-server, Redis", start: () => wsServer("--redis", url) };
+export type Transport = typeof TRANSPORTS[number];
+
+export function withMemory(transport: Transport): Contender {
+  return {
+    name: `ws-server, ${transport}, memory`,
+    start: () => wsServer("--transport", transport, "--redis", "off"),
+  };
+}
+
+export function withRedis(transport: Transport, url: string): Contender {
+  return {
+    name: `ws-server, ${transport}, Redis`,
+    start: () => wsServer("--transport", transport, "--redis", url),
+  };
 }
 
 async function wsServer(...args: string[]): Promise<ServerProcess> {

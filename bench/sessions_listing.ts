@@ -2,7 +2,7 @@
 
 import { Redis } from "../tests/support/redis.ts";
 import { RedisStore } from "../lib/sessions/registry/redis/redis_store.ts";
-import { withRedis } from "./sessions_contenders.ts";
+import { type Transport, TRANSPORTS, withRedis } from "./sessions_contenders.ts";
 import type { ProbeRequest } from "./sessions_probe.ts";
 import { printAim, printHeading, printTable, times } from "./support/report.ts";
 import { median } from "./support/statistics.ts";
@@ -20,7 +20,11 @@ export async function benchListing(): Promise<void> {
   await using redis = await Redis.start();
   await fill(redis.url);
   await copyToOneHash(redis);
-  await using server = await withRedis(redis.url).start();
+  for (const transport of TRANSPORTS) await compare(transport, redis);
+}
+
+async function compare(transport: Transport, redis: Redis): Promise<void> {
+  await using server = await withRedis(transport, redis.url).start();
   await using probe = new WorkerProcess(new URL("sessions_probe.ts", import.meta.url));
   const ask = (request: ProbeRequest) => probe.ask<number>(request);
 
@@ -50,15 +54,15 @@ export async function benchListing(): Promise<void> {
       `${column("quiet").toFixed(1)} ms (nothing going on)`,
     ],
     [
-      "GET /sessions",
+      `GET /sessions, ${transport}`,
       `${column("listing").toFixed(0)} ms`,
       times(ratio),
       `${column("stall").toFixed(1)} ms, once ${longest.toFixed(1)} ms`,
     ],
   ]);
   console.log();
-  printAim(`/sessions takes at most 2× redis-cli HGETALL: ${times(ratio)}`, ratio <= 2);
-  printAim(`no stall over 50 ms: the longest is ${longest.toFixed(1)} ms`, longest <= 50);
+  printAim(`${transport}: /sessions takes at most 2× redis-cli HGETALL: ${times(ratio)}`, ratio <= 2);
+  printAim(`${transport}: no stall over 50 ms: the longest is ${longest.toFixed(1)} ms`, longest <= 50);
 }
 
 /** Enters the sessions of one node, in the true form, by the project's own script. */

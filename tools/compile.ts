@@ -7,7 +7,8 @@
  * do is baked in, from the set of its name in deno.json: the same as under `deno run -P=<name>`.
  *
  * `deno compile` downloads the base runtime of its own version. Where that cannot be downloaded, `DENO_COMPILE` names
- * another Deno to compile with, and `DENORT_BIN` the base runtime that matches it; bundling stays with this Deno.
+ * another Deno to compile with, and `DENORT_BIN` the base runtime that matches it; bundling stays with this Deno. The
+ * bundles stay in dist/, also where there is no base runtime: the tests run them as they are.
  */
 
 import config from "../deno.json" with { type: "json" };
@@ -19,8 +20,16 @@ const PROGRAMS: Record<string, { entry: string; workers: string[] }> = {
   "tasks-cli": { entry: "cli.ts", workers: [] },
 };
 
+/** A bundle and those of its workers, as paths from the root of the repository. */
+export function bundlesOf(name: string): { program: string; workers: string[] } {
+  const folder = `dist/${name}`;
+  // The program looks for a worker by its file name, beside itself.
+  const workers = PROGRAMS[name]!.workers.map((path) => folder + path.slice(path.lastIndexOf("/")));
+  return { program: `${folder}/${name}.js`, workers };
+}
+
 /** The exit code that says: nothing is wrong with the sources, there is only no base runtime. `EX_UNAVAILABLE`. */
-const EXIT_NO_BASE_RUNTIME = 69;
+export const EXIT_NO_BASE_RUNTIME = 69;
 
 /** A named set of permissions, as deno.json has it. */
 export type PermissionSet = Record<string, boolean | string[]>;
@@ -57,27 +66,31 @@ function run(command: string, args: string[]): void {
   Deno.exit(1);
 }
 
-function compile(name: string, passedOn: string[]): void {
+function bundle(name: string): void {
   const { entry, workers } = PROGRAMS[name]!;
-  const folder = `dist/${name}`;
-  const bundle = (from: string, to: string) =>
-    run(Deno.execPath(), ["bundle", "--quiet", "--platform", "deno", "--output", `${folder}/${to}`, from]);
-  Deno.mkdirSync(folder, { recursive: true });
-  bundle(entry, `${name}.js`);
-  // The program looks for a worker by its file name, beside itself.
-  const fileNames = workers.map((path) => path.slice(path.lastIndexOf("/") + 1));
-  workers.forEach((path, i) => bundle(path, fileNames[i]!));
+  const bundles = bundlesOf(name);
+  const make = (from: string, to: string) =>
+    run(Deno.execPath(), ["bundle", "--quiet", "--platform", "deno", "--output", to, from]);
+  Deno.mkdirSync(`dist/${name}`, { recursive: true });
+  make(entry, bundles.program);
+  workers.forEach((path, i) => make(path, bundles.workers[i]!));
+}
+
+function compile(name: string, passedOn: string[]): void {
+  const { program, workers } = bundlesOf(name);
   run(Deno.env.get("DENO_COMPILE") ?? Deno.execPath(), [
     ...["compile", "--quiet", "--no-config", "--no-check", "--no-prompt"],
     ...permissionFlags((config.permissions as Record<string, PermissionSet>)[name]!),
-    ...fileNames.flatMap((file) => ["--include", `${folder}/${file}`]),
-    ...["--output", name, ...passedOn, `${folder}/${name}.js`],
+    ...workers.flatMap((file) => ["--include", file]),
+    ...["--output", name, ...passedOn, program],
   ]);
 }
 
 if (import.meta.main) {
   Deno.chdir(new URL("..", import.meta.url));
-  for (const name of Object.keys(PROGRAMS)) {
+  const names = Object.keys(PROGRAMS);
+  names.forEach(bundle);
+  for (const name of names) {
     compile(name, Deno.args);
     console.log(`compiled ${name}`);
   }

@@ -10,6 +10,8 @@ const PACKAGES: Record<string, { apt: string; brew: string }> = {
   "redis-server": { apt: "redis-server", brew: "redis" },
   caddy: { apt: "caddy", brew: "caddy" },
   chromium: { apt: "chromium", brew: "chromium" },
+  tcpdump: { apt: "tcpdump", brew: "tcpdump" },
+  ip: { apt: "iproute2", brew: "iproute2mac" },
 };
 
 const missing = Deno.args.filter((program) => !isInstalled(program));

@@ -1,22 +1,26 @@
 /** A WebSocket client that does no more than a measurement needs, so that it costs the machine little. */
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder("latin1");
 
 /** Masked, as a client's must be; the mask is zero. */
 const PONG = Uint8Array.of(0x8a, 0x80, 0, 0, 0, 0);
 const CLOSE_1000 = Uint8Array.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8);
 
-/** A text frame with a UUID ends the answer of a server that has established the session. */
-const UUID_FRAME = [0x81, 36] as const;
-const UUID_FRAME_LENGTH = 38;
+const TEXT = 0x81;
+const CLOSE = 0x88;
+const PING = 0x89;
 
-const OPCODE_CLOSE = 0x88;
-const OPCODE_PING = 0x89;
+/** All frames that a server under test sends are short: their length is in the second byte. */
+const FRAME_HEAD_BYTES = 2;
 
 /** Shared by all clients of the process: nothing that was read is kept. */
 const scratch = new Uint8Array(4096);
 
 export class LoadClient {
+  /** What came behind the session_id in the same piece. */
+  #rest: Uint8Array | undefined;
+
   private constructor(readonly conn: Deno.TcpConn) {}
 
   /**
@@ -25,23 +29,21 @@ export class LoadClient {
    * @throws when the server answers anything else.
    */
   static async connect(port: number, clientId: string): Promise<LoadClient> {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    return await LoadClient.enter(await Deno.connect({ hostname: "127.0.0.1", port }), port, clientId);
+  }
+
+  /** The same over a connection that is there already. */
+  static async enter(conn: Deno.TcpConn, port: number, clientId: string): Promise<LoadClient> {
     try {
       await conn.write(encoder.encode(
         `GET /?client_id=${clientId} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nconnection: Upgrade\r\n` +
           "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
       ));
-      const buffer = new Uint8Array(512);
-      for (let length = 0;;) {
-        const count = await conn.read(buffer.subarray(length));
-        if (!count) throw new Error(`no session_id: ${new TextDecoder().decode(buffer.subarray(0, length))}`);
-        length += count;
-        const frame = length - UUID_FRAME_LENGTH;
-        if (buffer[frame] === UUID_FRAME[0] && buffer[frame + 1] === UUID_FRAME[1]) break;
-      }
-      return new LoadClient(conn);
+      const client = new LoadClient(conn);
+      await client.#sessionId();
+      return client;
     } catch (error) {
-      conn.close();
+      close(conn);
       throw error;
     }
   }
@@ -51,12 +53,17 @@ export class LoadClient {
     const buffer = new Uint8Array(128); // the server's frames are small and come one at a time
     let code = 0;
     try {
-      for (let count; (count = await this.conn.read(buffer)) !== null;) {
-        if (buffer[0] === OPCODE_PING) await this.conn.write(PONG);
-        else if (buffer[0] === OPCODE_CLOSE && count >= 4) {
-          code = buffer[2]! << 8 | buffer[3]!;
-          break;
+      let frames = this.#rest;
+      this.#rest = undefined;
+      for (;;) {
+        for (let at = 0; frames && at < frames.length; at += FRAME_HEAD_BYTES + frames[at + 1]!) {
+          if (frames[at] === PING) await this.conn.write(PONG);
+          if (frames[at] === CLOSE) code = frames[at + 2]! << 8 | frames[at + 3]!;
         }
+        if (code !== 0) break;
+        const count = await this.conn.read(buffer);
+        if (count === null) break;
+        frames = buffer.subarray(0, count);
       }
       await this.close();
     } catch {
@@ -77,10 +84,44 @@ export class LoadClient {
   }
 
   closeNow(): void {
-    try {
-      this.conn.close();
-    } catch {
-      // is closed
+    close(this.conn);
+  }
+
+  /** Reads up to the session_id, which may be long in coming: PINGs before it are answered. */
+  async #sessionId(): Promise<void> {
+    const buffer = new Uint8Array(512);
+    let length = 0;
+    let frame = 0;
+    for (;;) {
+      const count = await this.conn.read(buffer.subarray(length));
+      if (!count) throw new Error(`no session_id: ${decoder.decode(buffer.subarray(0, length))}`);
+      length += count;
+      if (frame === 0) {
+        const text = decoder.decode(buffer.subarray(0, length));
+        const headEnd = text.indexOf("\r\n\r\n");
+        if (headEnd === -1) continue;
+        if (!text.startsWith("HTTP/1.1 101 ")) throw new Error(`no session_id: ${text}`);
+        frame = headEnd + 4;
+      }
+      for (
+        let end;
+        (end = frame + FRAME_HEAD_BYTES + (buffer[frame + 1] ?? Infinity)) <= length;
+        frame = end
+      ) {
+        if (buffer[frame] === PING) await this.conn.write(PONG);
+        else if (buffer[frame] === TEXT) {
+          if (end < length) this.#rest = buffer.slice(end, length);
+          return;
+        } else throw new Error(`no session_id: ${decoder.decode(buffer.subarray(frame, length))}`);
+      }
     }
+  }
+}
+
+function close(conn: Deno.TcpConn): void {
+  try {
+    conn.close();
+  } catch {
+    // is closed
   }
 }

@@ -39,8 +39,10 @@ export async function sabotagedCommand(kind: string | undefined): Promise<string
   const scopes = { [href(importer)]: { [href(module)]: href(by) } };
   const map = `data:application/json,${encodeURIComponent(JSON.stringify({ imports, scopes }))}`;
   return [
-    // Deno 2.9.6 panics over an import map beside a configuration with workspace members
+    // Deno 2.9.6 panics over an import map beside a configuration with workspace members. Without the configuration
+    // the lock file has to be named: else versions are resolved anew, by asking the registry.
     ...[Deno.execPath(), "run", "-q", "--no-prompt", "--no-config", `--import-map=${map}`],
+    ...["--lock", new URL("deno.lock", ROOT).pathname, "--frozen"],
     ...["--allow-net", `--allow-env=${env}`, `--allow-run=${run}`],
     new URL("main_ws.ts", ROOT).pathname,
   ];

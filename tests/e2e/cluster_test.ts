@@ -1,60 +1,23 @@
 /** `deno task cluster`, on free ports. */
 
 import assert from "node:assert/strict";
-import { TextLineStream } from "../support/lines.ts";
 import { freePort } from "../support/redis.ts";
 import { sessionsOf } from "../support/cluster.ts";
-import { until } from "../support/wait.ts";
+import { Subprocess } from "../support/subprocess.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-class ClusterTool implements AsyncDisposable {
-  readonly lines: string[] = [];
-  readonly port = freePort();
-  readonly #child: Deno.ChildProcess;
-  readonly #drained: Promise<void>;
-
-  constructor(readonly wsPort = threeFreePorts()) {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "-q", "-P=tools", "tools/cluster.ts", "--port", `${this.port}`],
-        ...["--ws-port", `${this.wsPort}`, "--tasks-port", `${freePort()}`],
-      ],
-      cwd: ROOT,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#drained = this.#collect(this.#child.stdout);
+class ClusterTool extends Subprocess {
+  constructor(readonly wsPort = threeFreePorts(), readonly port = freePort()) {
+    super("cluster", [
+      ...[Deno.execPath(), "run", "-q", "-P=tools", "tools/cluster.ts", "--port", `${port}`],
+      ...["--ws-port", `${wsPort}`, "--tasks-port", `${freePort()}`],
+    ], { cwd: ROOT });
   }
 
-  async isReady(): Promise<void> {
-    await until(() => this.lines.some((line) => line.startsWith("Ready")), "the cluster is ready", 60_000);
-  }
-
-  kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
-  async end(): Promise<number> {
-    await this.#drained;
-    return (await this.#child.status).code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGTERM"); // its children have to end too
-    } catch {
-      // has ended already
-    }
-    await this.end();
-  }
-
-  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
-    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
-      this.lines.push(line);
-    }
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop(); // its children have to end too
   }
 }
 
@@ -73,21 +36,20 @@ function threeFreePorts(): number {
 
 Deno.test("cluster: comes up as one service, and Ctrl-C stops all of it", async () => {
   await using cluster = new ClusterTool();
-  await cluster.isReady();
+  await cluster.line(/^Ready/);
   const older = await WsClient.establish(cluster.port, "test1");
   await using newer = await WsClient.establish(cluster.port, "test1");
   assert.equal((await older.end()).code, 4409);
   assert.deepEqual(await sessionsOf(cluster.wsPort + 2), new Map([["test1", await newer.sessionId]]));
-  cluster.kill("SIGINT");
-  assert.equal(await cluster.end(), 0);
-  assert.deepEqual(cluster.lines.filter((line) => /ERROR|warning|ended with/.test(line)), []);
+  assert.equal(await cluster.stop("SIGINT"), 0);
+  assert.deepEqual(cluster.stdout.filter((line) => /ERROR|warning|ended with/.test(line)), []);
 });
 
 Deno.test("cluster: when one part ends all of it does, and says so", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await using cluster = new ClusterTool(taken.addr.port);
   assert.equal(await cluster.end(), 1);
-  const output = cluster.lines.join("\n");
+  const output = cluster.stdout.join("\n");
   assert.match(output, /^ws-server-1 +\| ERROR: cannot listen on .*the port is in use/m);
   assert.match(output, /^ws-server-[123] +\| ended with exit code 1: stopping everything$/m);
 });

@@ -22,8 +22,9 @@ Deno.test("ws-server: heartbeat", async () => {
 
   const parts: Record<string, () => Promise<void>> = {
     "a silent client gets PING after 5 s and is closed with 1001 after 10 s": async () => {
+      const startMs = performance.now();
       using silent = await RawWebSocket.connect(server.port, "silent");
-      const { atMs: startMs } = await silent.text();
+      await silent.text();
       const ping = await silent.frame();
       assert.equal(ping?.opcode, OPCODES.ping);
       near(ping!.atMs - startMs, 5000, "PING");
@@ -34,8 +35,9 @@ Deno.test("ws-server: heartbeat", async () => {
     },
 
     "a client that answers PING stays": async () => {
+      const startMs = performance.now();
       using polite = await RawWebSocket.connect(server.port, "polite");
-      const { atMs: startMs } = await polite.text();
+      await polite.text();
       for (let pings = 1; pings <= 2; pings++) {
         const ping = await polite.frame();
         assert.equal(ping?.opcode, OPCODES.ping);

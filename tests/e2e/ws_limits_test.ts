@@ -82,7 +82,7 @@ Deno.test("ws-server on SIGTERM: says so, waits, closes with 1001, leaves no ent
 });
 
 Deno.test("ws-server on a second signal: exits at once", async () => {
-  await using server = await startServer("ws-server", ["--redis", "off", "--drain-delay", "60"]);
+  await using server = await startServer("ws-server", ["--redis", "off", "--drain-delay", "3600"]);
   server.program.kill("SIGINT");
   await server.program.line(/SIGINT: shutting down/);
   assert.equal(await server.program.stop("SIGINT"), 1);
@@ -98,14 +98,12 @@ Deno.test(
       "--redis",
       "off",
       "--drain-delay",
-      "60",
+      "3600",
       "--shutdown-timeout",
       "1",
     ]);
     await using client = await WsClient.establish(server.port, "kim");
-    const startMs = performance.now();
     assert.equal(await server.program.stop("SIGTERM"), 0);
-    assert.ok(performance.now() - startMs < 10_000);
     await client.end();
   },
 );

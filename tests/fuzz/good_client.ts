@@ -5,9 +5,7 @@ import { CATALOG } from "../../lib/tasks/catalog.ts";
 import { TasksClient } from "../../lib/tasks/client.ts";
 import { withDeadline } from "../../lib/service/clock.ts";
 import type { Random } from "../chaos/random.ts";
-
-/** How long any reply may take on a busy machine. */
-const PATIENCE_MS = 20_000;
+import { PATIENCE_MS } from "../support/wait.ts";
 
 const WORDS = ["", "a", "пример", "👨‍👩‍👧é", "x".repeat(2000), 'quote " backslash \\ newline \n', "\u0000"];
 

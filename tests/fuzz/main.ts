@@ -38,9 +38,10 @@ const program = createProgram(
 async function main({ seed, duration, hostile, good }: Flags): Promise<void> {
   console.log(`seed ${seed}`);
   let ticks = 0;
+  const end = performance.now() + duration;
   const report = await fuzz({
     seed,
-    durationMs: duration,
+    isEnough: () => performance.now() > end,
     hostile,
     good,
     onProgress: ({ inputs, replies, memoryMiB }) => {

@@ -9,7 +9,8 @@ import { beHostile } from "./hostile_client.ts";
 
 export interface FuzzOptions {
   seed: string;
-  durationMs: number;
+  /** Asked about every second whether this is enough. */
+  isEnough: (report: FuzzReport) => boolean;
   /** Hostile connections at a time. */
   hostile: number;
   /** Good clients beside them. */
@@ -49,9 +50,9 @@ const SERVER_ARGS = [
 const MAX_SUSPECTS = 300;
 const PROGRESS_MS = 1_000;
 
-/** Resolves at the end of the time, or at the first failure. */
+/** Resolves when it is enough, or at the first failure. */
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
-  const { seed, durationMs, hostile, good } = options;
+  const { seed, isEnough, hostile, good } = options;
   await using server = await startServer("tasks-server", SERVER_ARGS);
   const { port, program } = server;
   const start = await residentMiB(program.pid);
@@ -94,8 +95,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
           .catch((error) => fail(`good client ${i}: ${error.message}`)),
     ),
   ];
-  const end = performance.now() + durationMs;
-  while (performance.now() < end && !stop.signal.aborted) {
+  while (!isEnough(report) && !stop.signal.aborted) {
     await delay(PROGRESS_MS);
     report.memoryMiB.now = await residentMiB(program.pid);
     report.memoryMiB.most = Math.max(report.memoryMiB.most, report.memoryMiB.now);

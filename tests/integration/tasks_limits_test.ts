@@ -57,12 +57,12 @@ Deno.test("--max-request-bytes: a request of exactly that length is served, whol
 
 Deno.test("--timeout: cuts a client that sends nothing or stops in a request, not one that waits for its task", async () => {
   await using server = startTasks({ idleTimeoutMs: 150, delayFactor: 0.03 });
+  const startMs = performance.now();
   using silent = await Peer.connect(server.port);
   using slow = await Peer.connect(server.port);
   using waiter = await Peer.connect(server.port);
   await slow.send('{"type":');
   await waiter.ask({ type: "run", task_name: "too_long_echo", data: "" }); // 600 ms
-  const startMs = performance.now();
   const reply = waiter.ask({ type: "status", task_id: 1 });
   assert.deepEqual(await Promise.all([silent.rest(), slow.rest()]), ["", ""]);
   assert(performance.now() - startMs >= 100);

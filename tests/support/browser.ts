@@ -74,6 +74,17 @@ export async function longestTaskMs(page: Page): Promise<number> {
   return await page.evaluate("longestTaskMs") as number;
 }
 
+/** How long it takes to put a table with so many rows into a page that is otherwise empty, ms. */
+export async function timeToRender(page: Page, rows: number): Promise<number> {
+  return await page.evaluate(`{
+    const start = performance.now();
+    const row = "<tr>" + "<td>a client or a session</td>".repeat(4) + "</tr>";
+    document.body.innerHTML = "<table>" + row.repeat(${rows}) + "</table>";
+    document.body.getBoundingClientRect(); // the layout is part of it
+    performance.now() - start;
+  }`) as number;
+}
+
 /** What stands between the page and those who cannot see it or use a mouse, by the rules of axe-core. */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);

@@ -1,7 +1,7 @@
 /** The load balancer of the repository, with its own Caddyfile, on a free port. */
 
-import { TextLineStream } from "./lines.ts";
 import { freePort } from "./redis.ts";
+import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
 
 const CADDYFILE = new URL("../../Caddyfile", import.meta.url).pathname;
@@ -21,29 +21,25 @@ export interface LogEntry {
 }
 
 export class Caddy implements AsyncDisposable {
-  readonly log: LogEntry[] = [];
-  readonly #child: Deno.ChildProcess;
-  readonly #drained: Promise<unknown>;
+  readonly #process: Subprocess;
   readonly #home: string;
 
   private constructor(readonly port: number, { upstreams, env }: CaddyOptions) {
     this.#home = Deno.makeTempDirSync({ prefix: "solo-caddy-" });
-    this.#child = new Deno.Command("caddy", {
-      args: ["run", "--config", CADDYFILE, "--adapter", "caddyfile"],
-      clearEnv: true,
-      env: {
-        PATH: Deno.env.get("PATH") ?? "",
-        HOME: this.#home, // Caddy keeps a copy of its configuration there
-        SOLO_SITE: `:${port}`,
-        SOLO_BIND: "127.0.0.1",
-        SOLO_UPSTREAMS: upstreams.map((upstream) => `127.0.0.1:${upstream}`).join(" "),
-        ...env,
+    this.#process = new Subprocess(
+      "caddy",
+      ["caddy", "run", "--config", CADDYFILE, "--adapter", "caddyfile"],
+      {
+        env: {
+          PATH: Deno.env.get("PATH") ?? "",
+          HOME: this.#home, // Caddy keeps a copy of its configuration there
+          SOLO_SITE: `:${port}`,
+          SOLO_BIND: "127.0.0.1",
+          SOLO_UPSTREAMS: upstreams.map((upstream) => `127.0.0.1:${upstream}`).join(" "),
+          ...env,
+        },
       },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#drained = Promise.all([this.#collect(this.#child.stdout), this.#collect(this.#child.stderr)]);
+    );
   }
 
   /** Starts it and waits until it reaches an upstream. */
@@ -63,21 +59,18 @@ export class Caddy implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // has ended already
-    }
-    await this.#child.status;
-    await this.#drained;
-    Deno.removeSync(this.#home, { recursive: true });
+  get pid(): number {
+    return this.#process.pid;
   }
 
-  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
-    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
-      this.log.push(JSON.parse(line));
-    }
+  /** What it has logged until now. */
+  get log(): LogEntry[] {
+    return [...this.#process.stdout, ...this.#process.stderr].map((line) => JSON.parse(line));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]();
+    Deno.removeSync(this.#home, { recursive: true });
   }
 
   async #answers(): Promise<boolean> {

@@ -44,6 +44,10 @@ export class Cluster implements AsyncDisposable {
     return this.servers[index]!.port;
   }
 
+  get pids(): number[] {
+    return this.servers.map(({ program }) => program.pid);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
     await this.redis[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-/** Many raw connections at once, and a measure of what good clients notice of them. */
+/** Many raw connections at once, and what good clients notice of them, compared with others who are spared. */
 
 /** How many connections are begun at once: no more than a usual backlog holds. */
 const AT_ONCE = 200;
@@ -26,14 +26,31 @@ export class Crowd implements Disposable {
   }
 }
 
-/** Does something again and again for a while; returns how long each time took, ms, the longest last. */
-export async function timesOf(act: () => Promise<void>, forMs: number): Promise<number[]> {
-  const times: number[] = [];
-  const end = performance.now() + forMs;
-  while (performance.now() < end) {
-    const startMs = performance.now();
-    await act();
-    times.push(performance.now() - startMs);
+/**
+ * Does the same at a subject and at a control again and again, beside each other.
+ *
+ * @param times How often it is done at the subject.
+ * @returns how often it was done at the control in each time that it was done at the subject, the most last.
+ */
+export async function timesAtControl(
+  act: { subject: () => Promise<void>; control: () => Promise<void> },
+  times: number,
+): Promise<number[]> {
+  let atControl = 0;
+  let isOver = false;
+  const controlling = (async () => {
+    for (; !isOver; atControl++) await act.control();
+  })();
+  const counts: number[] = [];
+  try {
+    for (let i = 0; i < times; i++) {
+      const before = atControl;
+      await act.subject();
+      counts.push(atControl - before);
+    }
+  } finally {
+    isOver = true;
+    await controlling;
   }
-  return times.sort((a, b) => a - b);
+  return counts.sort((a, b) => a - b);
 }

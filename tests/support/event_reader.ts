@@ -2,8 +2,7 @@
 
 import { withDeadline } from "../../lib/service/clock.ts";
 import { TextLineStream } from "./lines.ts";
-
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 export interface Message {
   id?: string;

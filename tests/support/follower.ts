@@ -1,7 +1,6 @@
 import { withDeadline } from "../../lib/service/clock.ts";
 import type { FollowItem, SessionEvent, SessionEvents } from "../../lib/sessions/events/events.ts";
-
-const PATIENCE_MS = 20_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 /** Follows the events of a service, item by item or event by event. */
 export class Follower implements AsyncDisposable {

@@ -1,5 +1,10 @@
 /** What the system says of a process; asked of `ls` and `ps`, since Deno lets no one read /proc. */
 
+import { until } from "./wait.ts";
+
+/** Linux counts CPU time in hundredths of a second, on every architecture. */
+const MS_PER_TICK = 10;
+
 /** How many descriptors it has open; 0 when it has ended. */
 export async function openDescriptors(pid: number): Promise<number> {
   return (await output("ls", `/proc/${pid}/fd`)).split("\n").filter(Boolean).length;
@@ -8,6 +13,21 @@ export async function openDescriptors(pid: number): Promise<number> {
 /** How much memory it has in use; 0 when it has ended. */
 export async function residentMiB(pid: number): Promise<number> {
   return Math.round(Number(await output("ps", "-o", "rss=", "-p", String(pid))) / 1024);
+}
+
+/** Waits until it has nothing to do but what comes now and then: it uses less than a tenth of a core. */
+export async function comesToRest(pid: number): Promise<void> {
+  await until(async () => {
+    const [beforeMs, startMs] = [await cpuMs(pid), performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return await cpuMs(pid) - beforeMs < (performance.now() - startMs) / 10;
+  }, `process ${pid} has nothing to do`);
+}
+
+/** How much CPU time it has used. */
+async function cpuMs(pid: number): Promise<number> {
+  const fields = (await output("cat", `/proc/${pid}/stat`)).replace(/^.*\) /, "").split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK; // utime and stime, see proc(5)
 }
 
 async function output(command: string, ...args: string[]): Promise<string> {

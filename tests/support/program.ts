@@ -1,7 +1,8 @@
-/** The programs of this project as child processes: from the sources, or the executables in `SOLO_EXECUTABLES`. */
+/** The programs of this project as child processes: from the sources, as bundles, or as executables. */
 
-import { TextLineStream } from "./lines.ts";
-import { withDeadline } from "../../lib/service/clock.ts";
+import config from "../../deno.json" with { type: "json" };
+import { bundlesOf, permissionFlags, type PermissionSet } from "../../tools/compile.ts";
+import { Subprocess } from "./subprocess.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -12,11 +13,16 @@ const ENTRY_POINTS = {
 } as const;
 
 /**
- * Whether the programs are executables that another Deno has compiled (`DENO_COMPILE`, see tools/compile.ts): their base
- * runtime is older than this one.
+ * What is run: the sources, or what `deno task compile` has made of them. The bundles are run by this Deno with exactly the
+ * permissions of the executables: so they are what users get, where only another base runtime can be had here.
  */
-const OLDER_RUNTIME = Deno.env.get("SOLO_EXECUTABLES") !== undefined &&
-  Deno.env.get("DENO_COMPILE") !== undefined;
+export const PROGRAMS = Deno.env.get("SOLO_PROGRAMS") ?? "sources";
+if (!["sources", "bundles", "executables"].includes(PROGRAMS)) {
+  throw new Error(`Cannot run SOLO_PROGRAMS=${PROGRAMS}: sources, bundles or executables`);
+}
+
+/** Whether another Deno has compiled the executables (`DENO_COMPILE`): their base runtime is older than this one. */
+const OLDER_RUNTIME = PROGRAMS === "executables" && Deno.env.get("DENO_COMPILE") !== undefined;
 
 /** Names a test, or a step, that executables with an older base runtime cannot pass; there it is left out, visibly. */
 export function unlessOlderRuntime(name: string, why: string): { name: string; ignore: boolean } {
@@ -28,16 +34,19 @@ export function unlessOlderRuntime(name: string, why: string): { name: string; i
 
 export type ProgramName = keyof typeof ENTRY_POINTS;
 
-/** How long a program may take to do what a test waits for; generous, since the machine may be busy. */
-const PATIENCE_MS = 30_000;
-
 /** The command that starts a program exactly as its users start it. */
 export function commandOf(name: ProgramName): string[] {
-  const folder = Deno.env.get("SOLO_EXECUTABLES");
-  if (folder) return [`${folder}/${name}`];
-  const entry = new URL(ENTRY_POINTS[name], ROOT).pathname;
-  const config = new URL("deno.json", ROOT).pathname;
-  return [Deno.execPath(), "run", "-q", "--no-prompt", "--config", config, `-P=${name}`, entry];
+  const path = (relative: string) => new URL(relative, ROOT).pathname;
+  const run = [Deno.execPath(), "run", "-q", "--no-prompt"];
+  if (PROGRAMS === "sources") {
+    return [...run, "--config", path("deno.json"), `-P=${name}`, path(ENTRY_POINTS[name])];
+  }
+  if (PROGRAMS === "executables") return [path(name)];
+  const { program, workers } = bundlesOf(name);
+  const flags = permissionFlags((config.permissions as Record<string, PermissionSet>)[name]!);
+  // a worker is inside an executable; from a file it has to be read
+  if (workers.length > 0) flags.push(`--allow-read=${workers.map(path).join(",")}`);
+  return [...run, "--no-config", ...flags, path(program)];
 }
 
 export interface ProgramOptions {
@@ -47,6 +56,16 @@ export interface ProgramOptions {
   stdin?: string | Uint8Array;
   /** Run in the place of the program's own command. */
   command?: string[];
+}
+
+/** A program that runs beside the test; disposing of it kills it. */
+export class Program extends Subprocess {
+  constructor(name: ProgramName, args: string[], { env, stdin, command }: ProgramOptions = {}) {
+    super(name, [...command ?? commandOf(name), ...args], {
+      env: { ...passedOn(), NO_COLOR: "1", ...env },
+      stdin,
+    });
+  }
 }
 
 export interface Output {
@@ -61,90 +80,9 @@ export async function runProgram(
   args: string[],
   options: ProgramOptions = {},
 ): Promise<Output> {
-  const child = spawn(name, args, options, options.stdin === undefined ? "null" : "piped");
-  const output = child.output();
-  if (options.stdin !== undefined) {
-    const writer = child.stdin.getWriter();
-    const bytes = typeof options.stdin === "string" ? new TextEncoder().encode(options.stdin) : options.stdin;
-    await writer.write(bytes).catch(() => {}); // it may end before it has read all
-    await writer.close().catch(() => {});
-  }
-  const { code, stdout, stderr } = await withDeadline(
-    output,
-    PATIENCE_MS,
-    `${name} ${args.join(" ")} did not end`,
-  );
-  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
-}
-
-/** A program that runs beside the test; disposing of it kills it. */
-export class Program implements AsyncDisposable {
-  readonly stdout: string[] = [];
-  readonly stderr: string[] = [];
-  readonly pid: number;
-  /** Resolves when the program has ended. */
-  readonly status: Promise<Deno.CommandStatus>;
-  readonly #child: Deno.ChildProcess;
-  readonly #drained: Promise<unknown>;
-  #onLine: (() => void) | undefined;
-
-  constructor(readonly name: ProgramName, args: string[], options: ProgramOptions = {}) {
-    this.#child = spawn(name, args, options, "null");
-    this.pid = this.#child.pid;
-    this.status = this.#child.status;
-    this.#drained = Promise.all([
-      this.#collect(this.#child.stdout, this.stdout),
-      this.#collect(this.#child.stderr, this.stderr),
-    ]);
-  }
-
-  /** Waits for a line on standard error or output that matches; lines already there count. */
-  async line(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<RegExpMatchArray> {
-    const find = () =>
-      [...this.stderr, ...this.stdout].map((line) => line.match(pattern)).find((match) => match);
-    const search = new Promise<RegExpMatchArray>((resolve, reject) => {
-      const look = () => {
-        const match = find();
-        if (match) resolve(match);
-      };
-      this.#onLine = look;
-      this.#drained.then(() => {
-        look();
-        reject(new Error(`${this.name} ended before a line matched ${pattern}:\n${this.stderr.join("\n")}`));
-      });
-      look();
-    });
-    return await withDeadline(search, timeoutMs, `${this.name} printed no line like ${pattern}`);
-  }
-
-  kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
-  /** Sends a signal and waits for the end; returns the exit code. */
-  async stop(signal: Deno.Signal = "SIGTERM"): Promise<number> {
-    this.#child.kill(signal);
-    const { code } = await withDeadline(this.status, PATIENCE_MS, `${this.name} did not end on ${signal}`);
-    await this.#drained;
-    return code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // has ended already
-    }
-    await this.status;
-    await this.#drained;
-  }
-
-  async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>, lines: string[]): Promise<void> {
-    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
-      lines.push(line);
-      this.#onLine?.();
-    }
-  }
+  await using program = new Program(name, args, options);
+  const code = await program.end();
+  return { code, ...program.text };
 }
 
 /** A running server and where it listens. */
@@ -169,20 +107,11 @@ export async function startServer(
   }
 }
 
-function spawn(
-  name: ProgramName,
-  args: string[],
-  { env, command: other }: ProgramOptions,
-  stdin: "null" | "piped",
-) {
-  const [command, ...rest] = other ?? commandOf(name);
-  return new Deno.Command(command!, {
-    args: [...rest, ...args],
-    clearEnv: true,
-    // Deno finds its cache of packages by these two
-    env: { PATH: Deno.env.get("PATH") ?? "", HOME: Deno.env.get("HOME") ?? "", NO_COLOR: "1", ...env },
-    stdin,
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+/** What a program is given of this process's environment: how to find commands, and Deno's cache of packages. */
+export function passedOn(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
 }

@@ -1,8 +1,7 @@
 /** A WebSocket client down to the frame, for tests that must see when each arrives, or send what no library would. */
 
 import { withDeadline } from "../../lib/service/clock.ts";
-
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 export const OPCODES = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 

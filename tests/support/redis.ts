@@ -1,6 +1,7 @@
 /** A Redis of the test's own: on a free port, without persistence, gone with the test. */
 
-import { withDeadline } from "../../lib/service/clock.ts";
+import { Subprocess } from "./subprocess.ts";
+import { until } from "./wait.ts";
 
 export interface RedisOptions {
   /** The port to listen on. @default a free one */
@@ -10,7 +11,7 @@ export interface RedisOptions {
 }
 
 export class Redis implements AsyncDisposable {
-  #child: Deno.ChildProcess | undefined;
+  #process: Subprocess | undefined;
 
   private constructor(readonly port: number, readonly args: string[]) {}
 
@@ -26,55 +27,47 @@ export class Redis implements AsyncDisposable {
   }
 
   get pid(): number {
-    return this.#child!.pid;
+    return this.#process!.pid;
   }
 
   /** Starts it again after `kill`, on the same port and with no data. */
   async restart(): Promise<void> {
-    this.#child = new Deno.Command("redis-server", {
-      args: [
-        "--port",
-        String(this.port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        ...this.args,
-      ],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    await withDeadline(this.#answering(), 10_000, "redis-server did not answer");
+    this.#process = new Subprocess("redis-server", [
+      "redis-server",
+      ...["--port", String(this.port), "--bind", "127.0.0.1"],
+      ...["--save", "", "--appendonly", "no"],
+      ...this.args,
+    ]);
+    await until(async () => await this.command("PING") === "PONG", "redis-server answers");
   }
 
   /** SIGKILL: what it held is lost. */
   async kill(): Promise<void> {
-    if (!this.#child) return;
-    const child = this.#child;
-    this.#child = undefined;
-    child.kill("SIGKILL");
-    await child.status;
+    await this.#process?.[Symbol.asyncDispose]();
+    this.#process = undefined;
   }
 
   /** Ends in order: what it held is in its snapshot. */
   async shutdown(): Promise<void> {
-    const child = this.#child!;
-    this.#child = undefined;
     await this.command("SHUTDOWN", "SAVE");
-    await child.status;
+    await this.#process!.end();
+    this.#process = undefined;
   }
 
   /** SIGSTOP: it accepts connections and does not answer. */
   freeze(): void {
-    this.#child?.kill("SIGSTOP");
+    this.#process?.kill("SIGSTOP");
   }
 
   /** SIGCONT. */
   thaw(): void {
-    this.#child?.kill("SIGCONT");
+    this.#process?.kill("SIGCONT");
+  }
+
+  /** Waits until this much has passed by its own clock, which is what leases go by. */
+  async passes(ms: number): Promise<void> {
+    const end = await this.#nowMs() + ms;
+    await until(async () => await this.#nowMs() >= end, `${ms} ms have passed`);
   }
 
   /** One command by `redis-cli`, its answer as text. */
@@ -90,8 +83,9 @@ export class Redis implements AsyncDisposable {
     await this.kill();
   }
 
-  async #answering(): Promise<void> {
-    while (await this.command("PING") !== "PONG") await new Promise((resolve) => setTimeout(resolve, 20));
+  async #nowMs(): Promise<number> {
+    const [seconds, microseconds] = (await this.command("TIME")).split("\n");
+    return Number(seconds) * 1000 + Number(microseconds) / 1000;
   }
 }
 

@@ -2,8 +2,7 @@
 
 import { withDeadline } from "../../lib/service/clock.ts";
 import { type ServerOptions, TasksServer } from "../../lib/tasks/server.ts";
-
-const PATIENCE_MS = 20_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 /** A server on a free port of the loopback address, in which simulated durations are a hundredth; disposing stops it. */
 export function startTasks(options: Partial<ServerOptions> = {}): TasksServer & AsyncDisposable {

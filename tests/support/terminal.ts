@@ -1,7 +1,8 @@
 /** A program on a terminal of its own, by util-linux's `script`. */
 
 import { withDeadline } from "../../lib/service/clock.ts";
-import { commandOf, type ProgramName } from "./program.ts";
+import { commandOf, passedOn, type ProgramName } from "./program.ts";
+import { PATIENCE_MS } from "./wait.ts";
 
 export class Terminal implements AsyncDisposable {
   /** All that the program has written, control characters included. */
@@ -20,7 +21,7 @@ export class Terminal implements AsyncDisposable {
     this.#child = new Deno.Command("script", {
       args: ["--quiet", "--return", "--command", command, "/dev/null"],
       clearEnv: true,
-      env: { PATH: Deno.env.get("PATH") ?? "", HOME: Deno.env.get("HOME") ?? "", SHELL: "/bin/sh", ...env },
+      env: { ...passedOn(), SHELL: "/bin/sh", ...env },
       stdin: "piped",
       stdout: "piped",
       stderr: "null",
@@ -38,7 +39,7 @@ export class Terminal implements AsyncDisposable {
       this.#onChange = look;
       look();
     });
-    await withDeadline(search, 20_000, `nothing like ${pattern} on the screen`);
+    await withDeadline(search, PATIENCE_MS, `nothing like ${pattern} on the screen`);
   }
 
   async type(keys: string): Promise<void> {

@@ -1,8 +1,14 @@
+/**
+ * How long a test waits for what must come, ms: so long that it comes on the busiest machine, and short enough to see
+ * that it does not. Nothing is judged by it but whether it comes.
+ */
+export const PATIENCE_MS = 60_000;
+
 /** Asks `condition` until it holds, for what a test cannot be told of. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 20_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!await condition()) {

@@ -1,8 +1,7 @@
 /** A well-behaved WebSocket client, the platform's own. */
 
 import { withDeadline } from "../../lib/service/clock.ts";
-
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 export class WsClient implements AsyncDisposable {
   /** The first message. */

@@ -1,8 +1,8 @@
-/** What is true of the executables alone; everything else here runs with them too, see `SOLO_EXECUTABLES`. */
+/** What is true of the executables alone; everything else here runs with them too, see `SOLO_PROGRAMS`. */
 
 import assert from "node:assert/strict";
 import config from "../../deno.json" with { type: "json" };
-import { commandOf, type ProgramName } from "../support/program.ts";
+import { commandOf, type ProgramName, PROGRAMS } from "../support/program.ts";
 
 /** Packages of deno.json that each program has nothing to do with. */
 const FOREIGN: Record<ProgramName, string[]> = {
@@ -11,7 +11,7 @@ const FOREIGN: Record<ProgramName, string[]> = {
   "tasks-cli": ["@redis/client", "fast-check", "prom-client"],
 };
 
-const ignore = !Deno.env.get("SOLO_EXECUTABLES");
+const ignore = PROGRAMS !== "executables";
 
 Deno.test({
   name: "executables: start from any folder, with no sources and no environment but PATH",

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { withDeadline } from "../../lib/service/clock.ts";
 import { addLibraries, build, Container, type Image, librariesOf } from "../support/container.ts";
+import { PROGRAMS } from "../support/program.ts";
 import { freePort } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { PATIENCE_MS, until } from "../support/wait.ts";
 
 const REPOSITORY = new URL("../../", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -12,7 +13,7 @@ const REPOSITORY = new URL("../../", import.meta.url).pathname.replace(/\/$/, ""
 const LIBRARIES_OF_BASE =
   /\/(ld-linux-[\w-]+\.so\.\d|lib(c|m)\.so\.6|lib(dl|rt)\.so\.[12]|libpthread\.so\.0|libgcc_s\.so\.1)$/;
 
-const canBuild = Deno.env.get("SOLO_EXECUTABLES") !== undefined && Deno.uid() === 0;
+const canBuild = PROGRAMS === "executables" && Deno.uid() === 0;
 
 Deno.test({
   name: `container: every step of the Dockerfile works, and so does every image${
@@ -61,7 +62,11 @@ async function testServer(image: Image): Promise<void> {
   await using server = new Container(image, [...image.entrypoint, ...where], env);
   await until(isHealthy, "the server is healthy");
   server.kill("SIGTERM");
-  const { stderr, code } = await withDeadline(server.output, 10_000, "the server did not end on SIGTERM");
+  const { stderr, code } = await withDeadline(
+    server.output,
+    PATIENCE_MS,
+    "the server did not end on SIGTERM",
+  );
   assert.match(new TextDecoder().decode(stderr), /SIGTERM: .*stopped/s);
   assert.equal(code, 0);
 }

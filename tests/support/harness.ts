@@ -1,0 +1,71 @@
+/**
+ * Loaded before every test file (`deno test --preload`): no test runs for ever, and the report of one that fails ends
+ * with what the programs that it started have said.
+ */
+
+import { withDeadline } from "../../lib/service/clock.ts";
+import { usedSeeds } from "./seed.ts";
+import { Subprocess } from "./subprocess.ts";
+
+/** How long a test may take that does not say otherwise by its `timeout`, ms: far more than any takes on a busy machine. */
+const TIMEOUT_MS = 300_000;
+
+/** How long a test has to end by itself once its programs are dead, ms. */
+const GRACE_MS = 10_000;
+
+/** How many of the last lines of each program are shown. */
+const SHOWN_LINES = 30;
+
+const register = Deno.test;
+const started: Subprocess[] = [];
+Subprocess.onStart = (subprocess) => started.push(subprocess);
+
+(Deno as { test: unknown }).test = Object.assign((...args: unknown[]) => {
+  const [, , caller = ""] = new Error().stack!.split("\n");
+  register(guarded(definitionOf(args), caller.trim()));
+}, register);
+
+/** From any form of the arguments of `Deno.test`. */
+function definitionOf(args: unknown[]): Deno.TestDefinition {
+  const parts = args.map((arg) => {
+    if (typeof arg === "string") return { name: arg };
+    return typeof arg === "function" ? { name: arg.name, fn: arg } : arg;
+  });
+  return Object.assign({}, ...parts.reverse()); // a name that is given comes before that of the function
+}
+
+/** The same test, with a deadline and a better report. */
+function guarded({ fn, timeout = TIMEOUT_MS, ...definition }: Deno.TestDefinition, caller: string) {
+  return {
+    ...definition,
+    timeout: timeout + 2 * GRACE_MS, // the platform's own: it ends busy loops too, and tells nothing
+    fn: async (t: Deno.TestContext) => {
+      started.length = 0;
+      usedSeeds.length = 0;
+      const run = (async () => await fn(t))();
+      try {
+        await withDeadline(run, timeout, `the test ${caller} did not end`);
+      } catch (error) {
+        if (error instanceof Error) error.message = seedsUsed() + error.message + programsSaid();
+        for (const subprocess of started) subprocess.kill("SIGKILL");
+        await withDeadline(run, GRACE_MS, "").catch(() => {}); // what it waited for is dead now
+        throw error;
+      }
+    },
+  };
+}
+
+function seedsUsed(): string {
+  return usedSeeds.length > 0 ? `seed ${usedSeeds.join(", ")} (SOLO_SEED chooses it): ` : "";
+}
+
+function programsSaid(): string {
+  return started.filter(({ text }) => text.stderr || text.stdout).map(({ name, pid, text }) => {
+    const lines = (text.stderr + text.stdout).trimEnd().split("\n");
+    const shown = lines.slice(-SHOWN_LINES);
+    const left = lines.length - shown.length;
+    return `\n\n${name} (${pid}) said${left ? `, after ${left} lines` : ""}:\n${
+      shown.map((line) => `  ${line}`).join("\n")
+    }`;
+  }).join("");
+}

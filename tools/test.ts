@@ -1,0 +1,117 @@
+/**
+ * `deno task test` and `deno task test:long`: runs the tests, files side by side, and closes with a line that counts them.
+ *
+ * deno run -P=tests tools/test.ts quick long --repeat 5
+ */
+
+import { stripVTControlCharacters } from "node:util";
+import { Argument } from "commander";
+import { ProgramError } from "../lib/service/errors.ts";
+import { createProgram, exitOf, flag, integer } from "../lib/service/flags.ts";
+import { EXIT_NO_BASE_RUNTIME } from "./compile.ts";
+
+/** Test files that are run side by side, and what the programs are that they start: see tests/support/program.ts. */
+interface Run {
+  paths: string[];
+  programs: "sources" | "bundles" | "executables";
+}
+
+const END_TO_END = ["tests/e2e", "tests/long"];
+
+/** `quick` is what a change is tried with again and again; `long` is what takes its time by nature. */
+const SUITES: Record<string, Run[]> = {
+  quick: [{ paths: ["tests/", "--ignore=tests/long"], programs: "sources" }],
+  long: [
+    { paths: ["tests/long"], programs: "sources" },
+    { paths: END_TO_END, programs: "bundles" },
+    { paths: END_TO_END, programs: "executables" },
+  ],
+};
+
+/** More than one, since tests wait more than they compute. */
+const FILES_PER_CORE = 2;
+
+interface Count {
+  passed: number;
+  failed: number;
+}
+
+/** How `deno test` closes. */
+const CLOSING = /^(?:ok|FAILED) \| (\d+) passed.* \| (\d+) failed/m;
+
+interface Flags {
+  repeat: number;
+  filter?: string;
+}
+
+const program = createProgram("test", "Runs the tests and counts them.")
+  .addArgument(new Argument("<suites...>", "which of them").choices(Object.keys(SUITES)))
+  .addOption(flag("--repeat <times>", "run them so often", { parse: integer({ min: 1 }), default: 1 }))
+  .addOption(flag("--filter <text>", "only those with this in their name"))
+  .action((suites: string[]) => main(suites, program.opts<Flags>()));
+
+async function main(suites: string[], { repeat, filter }: Flags): Promise<void> {
+  Deno.chdir(new URL("..", import.meta.url));
+  const runs = suites.flatMap((suite) => SUITES[suite]!);
+  const canCompile = runs.every(({ programs }) => programs === "sources") || compile();
+  const total: Count = { passed: 0, failed: 0 };
+  for (let round = 1; round <= repeat; round++) {
+    for (const run of runs) {
+      if (run.programs === "executables" && !canCompile) {
+        console.log("\nthe executables are left out: their base runtime cannot be downloaded here");
+        continue;
+      }
+      console.log(
+        `\n${run.paths.join(" ")}, programs: ${run.programs}${repeat > 1 ? `, round ${round}` : ""}`,
+      );
+      const { passed, failed } = await test(run, filter);
+      total.passed += passed;
+      total.failed += failed;
+    }
+  }
+  console.log(`\n${total.passed} passed, ${total.failed} failed`);
+  Deno.exit(total.failed > 0 ? 1 : 0);
+}
+
+/** Makes the bundles, and the executables where there is a base runtime; returns whether there is. */
+function compile(): boolean {
+  const args = ["run", "-q", "-P=tools", "tools/compile.ts"];
+  const { code } = new Deno.Command(Deno.execPath(), { args, stdout: "null" }).outputSync();
+  if (code !== 0 && code !== EXIT_NO_BASE_RUNTIME) {
+    throw new ProgramError("cannot make the executables; why stands above");
+  }
+  return code === 0;
+}
+
+/** Runs `deno test` and shows what it prints; one that ends without a count, or badly, counts as a failure. */
+async function test({ paths, programs }: Run, filter: string | undefined): Promise<Count> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--preload=tests/support/harness.ts"],
+      ...(filter === undefined ? [] : ["--filter", filter]),
+      ...paths,
+    ],
+    env: {
+      DENO_JOBS: String(FILES_PER_CORE * navigator.hardwareConcurrency),
+      ...Deno.env.toObject(),
+      SOLO_PROGRAMS: programs,
+    },
+    stdout: "piped",
+  }).spawn();
+  let end = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    Deno.stdout.writeSync(new TextEncoder().encode(text));
+    end = (end + text).slice(-1000);
+  }
+  const { success } = await child.status;
+  const [, passed = 0, failed = 0] = stripVTControlCharacters(end).match(CLOSING) ?? [];
+  return { passed: Number(passed), failed: Math.max(Number(failed), success ? 0 : 1) };
+}
+
+try {
+  await program.parseAsync(Deno.args, { from: "user" });
+} catch (error) {
+  const { code, line } = exitOf(error);
+  if (line !== undefined) console.error(line);
+  Deno.exit(code);
+}
