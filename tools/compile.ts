@@ -16,7 +16,10 @@ import config from "../deno.json" with { type: "json" };
 /** The programs, and the modules that they start as workers: a bundle cannot know of those. */
 const PROGRAMS: Record<string, { entry: string; workers: string[] }> = {
   "ws-server": { entry: "main_ws.ts", workers: [] },
-  "tasks-server": { entry: "main_tasks.ts", workers: ["lib/tasks/executor_worker.ts"] },
+  "tasks-server": {
+    entry: "main_tasks.ts",
+    workers: ["lib/tasks/executor_worker.ts", "lib/tasks/worker_nursery.ts"],
+  },
   "tasks-cli": { entry: "cli.ts", workers: [] },
 };
 
