@@ -8,10 +8,10 @@ import type { EndReason } from "./end_reason.ts";
 import { Framer } from "./framing.ts";
 import { HeldReplies, textBytes } from "./held_replies.ts";
 import { encode, MAX_REQUEST_VALUES, parseRequest, ProtocolError, UnknownTask } from "./protocol.ts";
-import { callInTurn, nextTurn, thisTurn } from "./turns.ts";
+import { callInTurn, NEVER, thisTurn, turnOf } from "./turns.ts";
 
-/** Characters of unsent replies from which on a client's requests are left unread. */
-const MAX_UNSENT = 64 * 1024;
+/** Characters of unsent replies from which on they are sent, and a client's requests are left unread meanwhile. */
+const MAX_UNSENT = 16 * 1024;
 
 /** Requests of one client that are answered before the others have their turn. A read of the default size holds fewer. */
 const MAX_REQUESTS_A_TURN = 64;
@@ -64,7 +64,7 @@ export class Connection implements Holder {
   /** When the client last sent something or got something. */
   #activeAtMs: number;
   /** The turn of the event loop in which it was last served. */
-  #servedInTurn = -1;
+  #servedInTurn = NEVER;
   /** Wakes the reader, which waits for the first held reply. */
   #wake: (() => void) | undefined;
   #heldBytes = 0;
@@ -173,18 +173,18 @@ export class Connection implements Holder {
       const length = await this.#conn.read(buffer);
       if (length === null) break;
       this.#activeAtMs = clock.nowMs();
+      await this.#waitForTurn();
       framer.feed(buffer.subarray(0, length));
       let requests = 0;
       for (let text = framer.next(); text !== undefined; text = framer.next()) {
         this.#reply(text);
         while (this.#isFull()) await this.#progress();
         this.#throwIfClosed();
-        if (++requests % MAX_REQUESTS_A_TURN === 0) await this.#letOthers();
+        if (++requests % MAX_REQUESTS_A_TURN === 0) await this.#waitForTurn();
       }
       const flushed = this.#flush(); // all replies to one read leave in one write
       if (flushed !== undefined) await flushed;
       else this.#account();
-      await this.#letOthers();
       if (!framer.hasBegun) this.#begunAtMs = undefined;
       // time in which it was not read does not count
       else if (requests > 0 || flushed !== undefined) this.#begunAtMs = clock.nowMs();
@@ -230,16 +230,16 @@ export class Connection implements Holder {
     await (this.#flush() ?? new Promise<void>((resolve) => this.#wake = resolve));
     this.#wake = undefined;
     this.#throwIfClosed();
-    await this.#letOthers();
+    await this.#waitForTurn();
   }
 
   #throwIfClosed(): void {
     if (this.#closed) throw new Deno.errors.Interrupted("the connection was cut");
   }
 
-  /** Waits for the next turn where it has been served in this one. */
-  async #letOthers(): Promise<void> {
-    if (this.#servedInTurn === thisTurn()) await nextTurn();
+  /** Waits until it may be served (again). */
+  async #waitForTurn(): Promise<void> {
+    await turnOf(this.#servedInTurn);
     this.#servedInTurn = thisTurn();
   }
 
@@ -267,7 +267,7 @@ export class Connection implements Holder {
         this.#activeAtMs = this.#context.clock.nowMs();
         this.#takeHeld();
         if (this.#ready === "") break;
-        await this.#letOthers();
+        await this.#waitForTurn();
       }
     } finally {
       this.#writeStartedAtMs = undefined;

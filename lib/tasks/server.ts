@@ -10,6 +10,7 @@ import { Executor } from "./executor.ts";
 import type { EndKind } from "./end_reason.ts";
 import { type QueueLimits, type QueueObserver, TaskQueue } from "./queue.ts";
 import { TroubleLog } from "./trouble_log.ts";
+import { NEVER, turnOf } from "./turns.ts";
 
 const log = getLogger(["solo", "tasks"]);
 
@@ -160,6 +161,7 @@ export class TasksServer {
         continue;
       }
       this.#welcome(conn);
+      await turnOf(NEVER); // a rush of clients must not keep those waiting who are here
     }
   }
 
