@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
 import { monotonicClock } from "../../lib/service/clock.ts";
 import { Executor, type ExecutorOptions } from "../../lib/tasks/executor.ts";
 import { type Task, TaskQueue } from "../../lib/tasks/queue.ts";
+import { FakeTimers } from "../support/fake_timers.ts";
+import { until } from "../support/wait.ts";
+
+const TIME_LIMIT_MS = 10_000;
+const GRACE_MS = 1_000;
 
 const FAULTY = new URL("../support/faulty_worker.ts", import.meta.url);
 
 function start(options: Partial<ExecutorOptions> = {}) {
   const limits = { maxWaiting: 1000, maxWaitingBytes: 2 ** 26, maxKept: 1000, maxKeptBytes: 2 ** 26 };
   const queue = new TaskQueue(limits, monotonicClock);
-  const executor = new Executor(queue, { delayFactor: 0.01, taskTimeoutMs: 10_000, ...options });
+  const executor = new Executor(queue, { delayFactor: 0.01, taskTimeoutMs: TIME_LIMIT_MS, ...options });
   return {
     queue,
     executor,
@@ -114,4 +120,66 @@ Deno.test("Executor.cancel: the executing task, one in the worker's hands, one t
   assert.equal(run.executor.cancel(tasks[1]!), true);
   assert.deepEqual(await ended, ["1 a", "4 cancelled", "2 cancelled", "3 b", "5 d"]);
   assert.equal(run.executor.cancel(tasks[0]!), false);
+});
+
+Deno.test("Executor: the duration passes in a timer, and the time limit begins after it", async () => {
+  const timers = new FakeTimers();
+  using run = start({ delayFactor: 1, startTimer: timers.start });
+  await outcomes(run.queue, [run.add("echo", "")]); // the worker is ready
+  const [task, next] = [run.add("revers", "ab"), run.add("too_long_echo", "c")];
+  assert.deepEqual(timers.delaysMs, [2_000]);
+  assert.deepEqual([task!.status, next!.status], ["execute", "waiting"]);
+  timers.fire(2_000);
+  assert.deepEqual(timers.delaysMs, [TIME_LIMIT_MS], "it is in the worker's hands");
+  assert.deepEqual(await outcomes(run.queue, [task!]), ["2 ba"]);
+  assert.deepEqual(timers.delaysMs, [20_000]);
+  assert.equal(next!.status, "execute");
+});
+
+Deno.test("Executor.cancel: of a task that waits out its duration is a cleared timer, and the next one begins", async () => {
+  const timers = new FakeTimers();
+  using run = start({ delayFactor: 1, startTimer: timers.start, workerUrl: FAULTY });
+  const [before] = await outcomes(run.queue, [run.add("echo", "who")]);
+  for (let i = 0; i < 1000; i++) {
+    const task = run.add("too_long_echo", "");
+    const next = run.add("permutation", "");
+    assert.deepEqual(timers.delaysMs, [20_000]);
+    assert.equal(run.executor.cancel(task), true);
+    assert.deepEqual([task.status, task.error, next.status], ["error", "cancelled", "execute"]);
+    assert.deepEqual(timers.delaysMs, [5_000]);
+    assert.equal(run.executor.cancel(next), true);
+    assert.deepEqual(timers.delaysMs, []);
+  }
+  const [after] = await outcomes(run.queue, [run.add("echo", "who")]);
+  assert.equal(after!.split(" ")[1], before!.split(" ")[1], "it is the same worker");
+});
+
+Deno.test("Executor.cancel: of a task that works ends it at once; the next one begins when the worker is done", async () => {
+  const timers = new FakeTimers();
+  using run = start({ startTimer: timers.start, workerUrl: FAULTY });
+  const [before] = await outcomes(run.queue, [run.add("echo", "who")]);
+  const [busy, next] = [run.add("echo", "busy"), run.add("echo", "who")];
+  await setImmediate();
+  assert.deepEqual(timers.delaysMs, [TIME_LIMIT_MS], "it is in the worker's hands");
+  assert.equal(run.executor.cancel(busy), true);
+  assert.deepEqual([busy.status, next.status], ["error", "waiting"], "never do two work");
+  assert.deepEqual(timers.delaysMs.toSorted(), [GRACE_MS, TIME_LIMIT_MS]);
+  const [after] = await outcomes(run.queue, [next]);
+  assert.equal(after!.split(" ")[1], before!.split(" ")[1], "it is the same worker");
+  assert.deepEqual(timers.delaysMs, []);
+});
+
+Deno.test("Executor.cancel: where a task hangs, the next one gets another worker after a while", async () => {
+  const timers = new FakeTimers();
+  using run = start({ startTimer: timers.start, workerUrl: FAULTY });
+  const [before] = await outcomes(run.queue, [run.add("echo", "who")]);
+  for (let i = 0; i < 3; i++) { // the spare, and those that the nursery starts meanwhile
+    const [hanging, next] = [run.add("echo", "hang"), run.add("echo", "who")];
+    await until(() => timers.delaysMs.includes(TIME_LIMIT_MS), "it is in the worker's hands");
+    run.executor.cancel(hanging);
+    assert.equal(next.status, "waiting");
+    timers.fire(GRACE_MS);
+    const [after] = await outcomes(run.queue, [next]);
+    assert.notEqual(after!.split(" ")[1], before!.split(" ")[1], "it is another worker");
+  }
 });

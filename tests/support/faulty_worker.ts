@@ -1,10 +1,13 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** A worker that does to its thread what the data of the task says, and else answers with the data. */
+/** A worker that does to its thread what the data of the task says, and else answers with the data, or who it is. */
 
 import type { Assignment } from "../../lib/tasks/workers.ts";
 
-const MAX_BUSY_MS = 300;
+const BUSY_MS = 300;
+
+/** Tells this thread from others. */
+const identity = crypto.randomUUID();
 
 self.onmessage = ({ ports }: MessageEvent) => {
   const port = ports[0]!;
@@ -14,7 +17,7 @@ self.onmessage = ({ ports }: MessageEvent) => {
       if (data === "close") return self.close();
       if (data === "die") throw new Error("out of order");
       if (data === "busy") beBusy();
-      port.postMessage([{ result: data }]);
+      port.postMessage([{ result: data === "who" ? identity : data }]);
     }
   };
   port.postMessage("ready");
@@ -24,5 +27,5 @@ self.postMessage("up");
 /** Works hard, for a time. */
 function beBusy(): void {
   const startMs = performance.now();
-  while (performance.now() - startMs < MAX_BUSY_MS);
+  while (performance.now() - startMs < BUSY_MS);
 }
