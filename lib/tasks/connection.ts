@@ -58,11 +58,13 @@ export class Connection implements Holder {
   #writingBytes = 0;
   /** The writer at work, if any. */
   #writing: Promise<void> | undefined;
-  #writeStartedAtMs: number | undefined;
-  /** Since when the rest of a request is waited for. */
-  #begunAtMs: number | undefined;
-  /** When the client last sent something or got something. */
-  #activeAtMs: number;
+  /** Counters that stand still while the client does: a look at the clock at each step would be 4 % of a request. */
+  #reads = 0;
+  #writes = 0;
+  #requests = 0;
+  readonly #writeStandstill = new Standstill();
+  readonly #requestStandstill = new Standstill();
+  readonly #clientStandstill = new Standstill();
   /** The turn of the event loop in which it was last served. */
   #servedInTurn = NEVER;
   /** Wakes the reader, which waits for the first held reply. */
@@ -77,7 +79,6 @@ export class Connection implements Holder {
     this.#context = context;
     this.#framer = new Framer(context.options.maxRequestBytes, MAX_REQUEST_VALUES);
     this.#held = new HeldReplies(context.dispatcher.queue, (firstIsReady) => this.#onTaskEnd(firstIsReady));
-    this.#activeAtMs = context.clock.nowMs();
   }
 
   /** The client's address, as `host:port`. */
@@ -117,22 +118,24 @@ export class Connection implements Holder {
 
   /** Cuts a client that let a deadline pass; to be called every now and then. */
   checkDeadlines(): void {
-    const { idleTimeoutMs, requestTimeoutMs, writeTimeoutMs } = this.#context.options;
+    const { idleTimeoutMs = Infinity, requestTimeoutMs, writeTimeoutMs } = this.#context.options;
     const nowMs = this.#context.clock.nowMs();
-    const isOver = (sinceMs: number, timeoutMs: number) => nowMs - sinceMs > timeoutMs;
-    if (this.#writeStartedAtMs !== undefined) {
-      if (isOver(this.#writeStartedAtMs, writeTimeoutMs)) {
+    if (this.#writing !== undefined) {
+      if (this.#writeStandstill.lengthMs(this.#writes, nowMs) > writeTimeoutMs) {
         this.cut({ kind: "slow-reader", text: `it did not read its replies for ${writeTimeoutMs / 1000} s` });
       }
-    } else if (this.#begunAtMs !== undefined && isOver(this.#begunAtMs, requestTimeoutMs)) {
+      return;
+    }
+    // time in which its replies were being sent, so that it was not read, does not count
+    const requestMs = this.#requestStandstill.lengthMs(this.#requests + this.#writes, nowMs);
+    const clientMs = this.#clientStandstill.lengthMs(this.#reads + this.#writes, nowMs);
+    if (this.#framer.hasBegun && requestMs > requestTimeoutMs) {
       this.cut({
         kind: "slow-request",
         text: `its request was not complete in ${requestTimeoutMs / 1000} s`,
       });
-    } else if (idleTimeoutMs !== undefined && this.#held.length === 0) {
-      if (isOver(this.#activeAtMs, idleTimeoutMs)) {
-        this.cut({ kind: "idle", text: `it sent nothing for ${idleTimeoutMs / 1000} s` });
-      }
+    } else if (this.#held.length === 0 && clientMs > idleTimeoutMs) {
+      this.cut({ kind: "idle", text: `it sent nothing for ${idleTimeoutMs / 1000} s` });
     }
   }
 
@@ -167,28 +170,23 @@ export class Connection implements Holder {
 
   async #readRequests(): Promise<void> {
     const framer = this.#framer;
-    const { clock, options } = this.#context;
-    const buffer = new Uint8Array(options.receivingBufferBytes);
+    const buffer = new Uint8Array(this.#context.options.receivingBufferBytes);
     for (;;) {
       const length = await this.#conn.read(buffer);
       if (length === null) break;
-      this.#activeAtMs = clock.nowMs();
+      this.#reads++;
+      if (!framer.hasBegun) this.#requests++; // one begins, as far as the time for it goes
       await this.#waitForTurn();
       framer.feed(buffer.subarray(0, length));
-      let requests = 0;
       for (let text = framer.next(); text !== undefined; text = framer.next()) {
         this.#reply(text);
         while (this.#isFull()) await this.#progress();
         this.#throwIfClosed();
-        if (++requests % MAX_REQUESTS_A_TURN === 0) await this.#waitForTurn();
+        if (++this.#requests % MAX_REQUESTS_A_TURN === 0) await this.#waitForTurn();
       }
       const flushed = this.#flush(); // all replies to one read leave in one write
       if (flushed !== undefined) await flushed;
       else this.#account();
-      if (!framer.hasBegun) this.#begunAtMs = undefined;
-      // time in which it was not read does not count
-      else if (requests > 0 || flushed !== undefined) this.#begunAtMs = clock.nowMs();
-      else this.#begunAtMs ??= this.#activeAtMs;
     }
     framer.end();
   }
@@ -260,17 +258,16 @@ export class Connection implements Holder {
         this.#writingBytes = bytes.length;
         this.#account();
         for (let sent = 0; sent < bytes.length;) {
-          this.#writeStartedAtMs = this.#context.clock.nowMs();
+          this.#writes++;
           sent += await this.#conn.write(bytes.subarray(sent)); // may take a part only
         }
         this.#writingBytes = 0;
-        this.#activeAtMs = this.#context.clock.nowMs();
+        this.#writes++;
         this.#takeHeld();
         if (this.#ready === "") break;
         await this.#waitForTurn();
       }
     } finally {
-      this.#writeStartedAtMs = undefined;
       this.#writing = undefined;
       this.#account();
     }
@@ -294,6 +291,21 @@ export class Connection implements Holder {
     if (change === 0) return;
     this.#heldBytes = bytes;
     this.#context.memory.change(change);
+  }
+}
+
+/** How long something has stood still, as far as one can say who looks now and then. */
+class Standstill {
+  #mark = NaN;
+  #sinceMs = 0;
+
+  /** @param mark What changes with every step. */
+  lengthMs(mark: number, nowMs: number): number {
+    if (mark !== this.#mark) {
+      this.#mark = mark;
+      this.#sinceMs = nowMs;
+    }
+    return nowMs - this.#sinceMs;
   }
 }
 

@@ -22,11 +22,8 @@ export interface ExecutorOptions {
   startTimer?: StartTimer;
 }
 
-/** Tasks handed to the worker at once. Measured over 50 clients: one at a time 24,000 echo tasks/s, 32 at a time 50,000. */
-const MAX_HANDED = 32;
-
-/** Characters of data behind which no further task is handed over: copying them holds up the replies. */
-const MAX_HANDED_LENGTH = 64 * 1024;
+/** Tasks without duration and work that end in one turn of the event loop: a hundred thousand may be in line. */
+const MAX_A_TURN = 64;
 
 /**
  * How long the worker may go on with a task that was cancelled before it is replaced. Hardly any task of the catalogue
@@ -38,15 +35,13 @@ const GRACE_MS = 1_000;
  * The one who takes tasks out of the queue.
  *
  * The task that executes first waits out its simulated duration, which costs no thread and is ended at once by `cancel`;
- * then its work is due and it is handed to the worker. Since a message to the worker and back takes longer than an echo,
- * tasks without a duration are handed over a few at a time, at the end of the turn in which they came; only the first of
- * them is `execute`, the others wait in the worker's inbox as they would in the queue.
+ * then its work is due, at the end of the turn, and is done by the worker. Where there is no work the worker is left
+ * alone: to it and back costs an echo more than all else together.
  *
  * A worker that dies (an error that nothing caught) or that does not answer in time ends its task in `error`, and the
- * next task gets another worker. Where it had several in hand, nobody knows which of them did it, so they are executed
- * (again) one by one, each with the full time limit. A worker that ends itself (`self.close()`) raises no event in Deno
- * 2.9.6: the time limit covers that too. A task that is cancelled while it works ends at once; the next one starts when
- * the worker is done with it, or has another worker after a second. So never do two work.
+ * next task gets another worker. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit
+ * covers that too. A task that is cancelled while it works ends at once; the next one starts when the worker is done with
+ * it, or has another worker after a second. So never do two work, but for a thread that no one can stop.
  */
 export class Executor implements Disposable {
   readonly #queue: TaskQueue;
@@ -59,13 +54,11 @@ export class Executor implements Disposable {
   #pending: Task | undefined;
   /** Ends the wait for the duration of the pending task; undefined when its work is due. */
   #endPause: (() => void) | undefined;
-  /** What the worker has in hand, in order; cancelled tasks too, until it is done with them. */
-  #handed: Task[] = [];
-  /** How many of the next tasks are handed over singly, since one of them made a worker fail. */
-  #suspects = 0;
+  /** What the worker has in hand; a cancelled task too, until it is done with it. */
+  #working: Task | undefined;
   #stopTimeLimit: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
-  #handsOverSoon = false;
+  #worksSoon = false;
   #closed = false;
 
   constructor(queue: TaskQueue, options: ExecutorOptions) {
@@ -79,28 +72,27 @@ export class Executor implements Disposable {
 
   /** Starts the next task if none executes; to be called when a task was added. */
   advance(): void {
-    if (this.#pending !== undefined || this.#handed.length > 0 || this.#closed) return;
+    if (this.#pending !== undefined || this.#working !== undefined || this.#closed) return;
     const task = this.#pending = this.#queue.startNext();
     if (task === undefined) return;
-    const delayMs = this.#delayMs(task);
-    if (delayMs === 0) return this.#handOverSoon();
+    const delayMs = (CATALOG.get(task.name)?.durationMs ?? 0) * this.#delayFactor;
+    if (delayMs === 0) return this.#workSoon();
     this.#endPause = this.#startTimer(() => {
       this.#endPause = undefined;
-      this.#handOver();
+      this.#work();
     }, delayMs);
   }
 
   /** Cancels a task of the queue, the executing one too; false when it has ended already. */
   cancel(task: Task): boolean {
-    const works = task.status === "execute" && task === this.#handed[0];
     const cancelled = this.#queue.cancel(task);
     if (task === this.#pending) {
       this.#endPause?.();
       this.#endPause = this.#pending = undefined;
       this.advance();
-    } else if (works) {
+    } else if (cancelled && task === this.#working) {
       this.#stopGrace = this.#startTimer(() => this.#onGraceOver(), GRACE_MS);
-    } // another that the worker has in hand is passed over when its outcome comes
+    }
     return cancelled;
   }
 
@@ -113,53 +105,45 @@ export class Executor implements Disposable {
     this.#workers[Symbol.dispose]();
   }
 
-  #delayMs({ name }: Task): number {
-    return (CATALOG.get(name)?.durationMs ?? 0) * this.#delayFactor;
-  }
-
-  /** At the end of this turn, so that all that came in it goes in one message. */
-  #handOverSoon(): void {
-    if (this.#handsOverSoon) return;
-    this.#handsOverSoon = true;
+  /** At the end of this turn, when the replies to those who have added tasks are on their way. */
+  #workSoon(): void {
+    if (this.#worksSoon) return;
+    this.#worksSoon = true;
     setImmediate(() => {
-      this.#handsOverSoon = false;
-      this.#handOver();
+      for (let i = 0; i < MAX_A_TURN && this.#isDue(); i++) this.#work();
+      this.#worksSoon = false;
+      if (this.#isDue()) this.#workSoon();
     });
   }
 
-  /** Hands the task whose work is due to the worker, and those behind it that cost no more than the message. */
-  #handOver(): void {
-    const { death, isReady } = this.#worker;
-    if (this.#pending === undefined || this.#endPause !== undefined || this.#closed) return;
-    if (death === undefined && !isReady) return; // it is called again when the worker is ready
-    this.#handed = [this.#pending];
-    this.#pending = undefined;
-    if (death !== undefined) return this.#onDeath(death); // the worker was dead before it had anything to do
-    if (this.#suspects > 0) this.#suspects--;
-    else this.#addInstantTasks();
-    this.#stopTimeLimit = this.#startTimer(() => this.#onTimeLimit(), this.#taskTimeoutMs);
-    this.#worker.assign(this.#handed.map(({ name, data }) => ({ name, data })));
+  /** Whether there is a task whose work may begin. */
+  #isDue(): boolean {
+    return this.#pending !== undefined && this.#endPause === undefined && !this.#closed &&
+      (this.#worker.isReady || this.#worker.death !== undefined || !hasWork(this.#pending));
   }
 
-  #addInstantTasks(): void {
-    let length = this.#handed[0]!.data.length;
-    for (const task of this.#queue.upcoming()) {
-      length += task.data.length;
-      if (this.#handed.length === MAX_HANDED || length > MAX_HANDED_LENGTH || this.#delayMs(task) > 0) return;
-      this.#handed.push(task);
-    }
+  /** Has the work done that is due. Where the worker is not ready yet, it is called again when it is. */
+  #work(): void {
+    if (!this.#isDue()) return;
+    const task = this.#pending!;
+    this.#pending = undefined;
+    if (!hasWork(task)) return this.#finish(task, { result: task.data });
+    this.#working = task;
+    if (this.#worker.death !== undefined) return this.#onDeath(this.#worker.death); // before it had anything to do
+    this.#stopTimeLimit = this.#startTimer(() => this.#onTimeLimit(), this.#taskTimeoutMs);
+    this.#worker.assign({ name: task.name, data: task.data });
+  }
+
+  #finish(task: Task, outcome: Outcome): void {
+    if (!hasEnded(task)) this.#queue.finish(task, outcome); // else it was cancelled
+    this.advance();
   }
 
   #onOutcome(outcome: Outcome): void {
-    const task = this.#handed.shift();
-    if (task?.status === "execute") this.#queue.finish(task, outcome);
-    else this.#endGrace(); // it was cancelled, and now the worker is done with it
-    if (this.#handed.length === 0) {
-      this.#stopTimers();
-      this.advance();
-    } else if (this.#handed[0]!.status === "waiting") {
-      this.#queue.startNext(); // the next in hand is the next in line
-    }
+    const task = this.#working!;
+    this.#working = undefined;
+    this.#stopTimers();
+    this.#finish(task, outcome);
   }
 
   #onTimeLimit(): void {
@@ -167,7 +151,7 @@ export class Executor implements Disposable {
     log.error(
       "task {id} hit the limit of {seconds} s (--task-timeout); its old thread may still be running",
       {
-        id: this.#handed[0]?.id,
+        id: this.#working?.id,
         seconds: this.#taskTimeoutMs / 1000,
       },
     );
@@ -175,62 +159,41 @@ export class Executor implements Disposable {
   }
 
   #onDeath(message: string): void {
+    if (this.#working === undefined) return this.#work(); // what is due has waited for it, and ends now
     const [reason] = message.split("\n", 1);
     log.error("the worker thread died: {message}", { message: reason });
     this.#fail(`the worker died: ${reason}`);
   }
 
-  /** The worker is of no use any more. */
-  #fail(error: string): void {
-    const handed = this.#handed;
-    const executing = handed[0]!;
-    this.#replaceWorker();
-    if (handed.length > 1) this.#suspects = handed.filter((task) => !hasEnded(task)).length;
-    if (hasEnded(executing)) { // it was cancelled
-      this.advance();
-    } else if (handed.length > 1) {
-      this.#pending = executing;
-      this.#handOver();
-    } else {
-      this.#queue.finish(executing, { error });
-      this.advance();
-    }
-  }
-
   #onGraceOver(): void {
     log.warning("a cancelled task still works: its worker is replaced, and its old thread may go on");
-    this.#replaceWorker();
-    this.advance();
+    this.#fail("cancelled"); // which it is already
   }
 
-  /** Takes another worker; what this one had in hand and has not ended is nobody's then. */
-  #replaceWorker(): void {
-    this.#stopTimers();
-    this.#handed = [];
+  /** The worker is of no use any more. */
+  #fail(error: string): void {
     this.#worker.terminate();
     this.#worker = this.#takeWorker();
+    this.#onOutcome({ error });
   }
 
   #takeWorker(): WorkerThread {
     const worker = this.#workers.take();
-    worker.onReady = () => this.#handOver();
-    worker.onOutcomes = (outcomes) => {
-      for (const outcome of outcomes) this.#onOutcome(outcome);
-    };
-    worker.onDeath = (message) => this.#handed.length > 0 ? this.#onDeath(message) : this.#handOver();
+    worker.onReady = () => this.#work();
+    worker.onOutcome = (outcome) => this.#onOutcome(outcome);
+    worker.onDeath = (message) => this.#onDeath(message);
     return worker;
   }
 
-  #endGrace(): void {
-    this.#stopGrace?.();
-    this.#stopGrace = undefined;
-  }
-
   #stopTimers(): void {
-    this.#endGrace();
     this.#stopTimeLimit?.();
-    this.#stopTimeLimit = undefined;
+    this.#stopGrace?.();
+    this.#stopTimeLimit = this.#stopGrace = undefined;
   }
+}
+
+function hasWork({ name }: Task): boolean {
+  return CATALOG.get(name)?.works ?? true; // the worker says of an unknown one that it is unknown
 }
 
 function startTimeout(callback: () => void, delayMs: number): () => void {

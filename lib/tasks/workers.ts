@@ -2,14 +2,14 @@
 
 import type { Outcome } from "./queue.ts";
 
-/** One task for a worker. It is sent a list of them, and answers with lists of their outcomes, in the same order. */
+/** One task for a worker, which it answers with its outcome. */
 export interface Assignment {
   name: string;
   data: string;
 }
 
 /** What a worker says on the port that it was given, once it has told whoever started it that it is up. */
-export type FromWorker = "ready" | Outcome[];
+export type FromWorker = "ready" | Outcome;
 
 /** What the nursery is asked: to start a worker, whose port comes along, or to end one. */
 export type ToNursery = { start: number; url: string } | { end: number };
@@ -20,10 +20,10 @@ export interface FromNursery {
   message: string;
 }
 
-/** A thread that executes tasks one after another. */
+/** A thread that executes tasks, one at a time. */
 export class WorkerThread {
-  /** Called with outcomes, in the order of the assignments. */
-  onOutcomes: ((outcomes: Outcome[]) => void) | undefined;
+  /** Called with the outcome of a task. */
+  onOutcome: ((outcome: Outcome) => void) | undefined;
   /** Called when it has become ready. */
   onReady: (() => void) | undefined;
   /** Called when it has died. */
@@ -38,7 +38,7 @@ export class WorkerThread {
     this.#port = port;
     this.#end = end;
     port.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-      if (data !== "ready") return this.onOutcomes?.(data);
+      if (data !== "ready") return this.onOutcome?.(data);
       this.#isReady = true;
       this.onReady?.();
     };
@@ -49,14 +49,14 @@ export class WorkerThread {
     return this.#isReady;
   }
 
-  /** Has it execute tasks, after those it has already. */
-  assign(assignments: Assignment[]): void {
-    this.#port.postMessage(assignments);
+  /** Has it execute a task. */
+  assign(assignment: Assignment): void {
+    this.#port.postMessage(assignment);
   }
 
   /** Ends it; it says nothing any more. A thread in a busy loop goes on with it (Deno 2.9.6), heard by nobody. */
   terminate(): void {
-    this.onOutcomes = this.onReady = this.onDeath = undefined;
+    this.onOutcome = this.onReady = this.onDeath = undefined;
     this.#port.close();
     this.#end();
   }

@@ -11,14 +11,12 @@ const identity = crypto.randomUUID();
 
 self.onmessage = ({ ports }: MessageEvent) => {
   const port = ports[0]!;
-  port.onmessage = ({ data: assignments }: MessageEvent<Assignment[]>) => {
-    for (const { data } of assignments) {
-      if (data === "hang") return;
-      if (data === "close") return self.close();
-      if (data === "die") throw new Error("out of order");
-      if (data === "busy") beBusy();
-      port.postMessage([{ result: data === "who" ? identity : data }]);
-    }
+  port.onmessage = ({ data: { data } }: MessageEvent<Assignment>) => {
+    if (data === "hang") return;
+    if (data === "close") return self.close();
+    if (data === "die") throw new Error("out of order");
+    if (data === "busy") beBusy();
+    port.postMessage({ result: data === "who" ? identity : data });
   };
   port.postMessage("ready");
 };
