@@ -223,8 +223,8 @@ export class Connection implements Holder {
    * @throws {Deno.errors.Interrupted} when the connection was cut.
    */
   async #progress(): Promise<void> {
-    this.#throwIfClosed();
     this.#account();
+    this.#throwIfClosed(); // it may be itself who holds too much
     await (this.#flush() ?? new Promise<void>((resolve) => this.#wake = resolve));
     this.#wake = undefined;
     this.#throwIfClosed();
