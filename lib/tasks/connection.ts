@@ -6,8 +6,17 @@ import type { ConnectionMemory, Holder } from "./connection_memory.ts";
 import { type Dispatcher, TaskReply } from "./dispatcher.ts";
 import type { EndReason } from "./end_reason.ts";
 import { Framer } from "./framing.ts";
-import { HeldReplies, textBytes } from "./held_replies.ts";
-import { encode, MAX_REQUEST_VALUES, parseRequest, ProtocolError, UnknownTask } from "./protocol.ts";
+import { HeldReplies, resultBytes, textBytes } from "./held_replies.ts";
+import {
+  encode,
+  encodePieces,
+  isLong,
+  MAX_REQUEST_VALUES,
+  parseRequest,
+  ProtocolError,
+  UnknownTask,
+} from "./protocol.ts";
+import type { Task } from "./queue.ts";
 import { callInTurn, NEVER, thisTurn, turnOf } from "./turns.ts";
 
 /** Characters of unsent replies from which on they are sent, and a client's requests are left unread meanwhile. */
@@ -54,6 +63,8 @@ export class Connection implements Holder {
   readonly #held: HeldReplies;
   /** Replies that may be sent. */
   #ready = "";
+  /** The rest of a long reply behind them, and the task that it tells of. */
+  #rest: { pieces: Iterator<string>; task: Task } | undefined;
   /** What the writer has in hand. */
   #writingBytes = 0;
   /** The writer at work, if any. */
@@ -116,8 +127,9 @@ export class Connection implements Holder {
     return this.#endReason;
   }
 
-  /** Cuts a client that let a deadline pass; to be called every now and then. */
-  checkDeadlines(): void {
+  /** Cuts a client that let a deadline pass, and counts again what is held; to be called every now and then. */
+  check(): void {
+    if (this.#rest !== undefined) this.#account(); // the queue may have forgotten its task
     const { idleTimeoutMs = Infinity, requestTimeoutMs, writeTimeoutMs } = this.#context.options;
     const nowMs = this.#context.clock.nowMs();
     if (this.#writing !== undefined) {
@@ -154,6 +166,7 @@ export class Connection implements Holder {
     this.#framer.drop();
     this.#held.drop();
     this.#ready = "";
+    this.#rest = undefined;
     this.#writingBytes = 0;
     this.#account();
     this.#wake?.();
@@ -195,12 +208,18 @@ export class Connection implements Holder {
     const answer = this.#context.dispatcher.answer(parseRequest(text), this.id);
     if (answer instanceof TaskReply) {
       if (answer.waits || this.#held.length > 0) this.#held.add(answer);
-      else this.#ready += encode(answer.reply());
+      else this.#makeReady(answer);
     } else if (this.#held.length > 0) {
       this.#held.addLine(encode(answer));
     } else {
       this.#ready += encode(answer);
     }
+  }
+
+  #makeReady({ task, reply }: TaskReply): void {
+    const made = reply();
+    if (isLong(made)) this.#rest = { pieces: encodePieces(made), task };
+    else this.#ready += encode(made);
   }
 
   /** A task has ended that a held reply tells of. */
@@ -214,7 +233,7 @@ export class Connection implements Holder {
   }
 
   #isFull(): boolean {
-    return this.#ready.length > MAX_UNSENT || this.#held.isFull;
+    return this.#ready.length > MAX_UNSENT || this.#rest !== undefined || this.#held.isFull;
   }
 
   /**
@@ -244,7 +263,7 @@ export class Connection implements Holder {
   /** Sends what is ready; one writer at a time, which takes along what becomes ready meanwhile. */
   #flush(): Promise<void> | undefined {
     if (this.#writing === undefined) {
-      this.#takeHeld();
+      this.#takeNext();
       if (this.#ready !== "") this.#writing = this.#write();
     }
     return this.#writing;
@@ -263,7 +282,7 @@ export class Connection implements Holder {
         }
         this.#writingBytes = 0;
         this.#writes++;
-        this.#takeHeld();
+        this.#takeNext();
         if (this.#ready === "") break;
         await this.#waitForTurn();
       }
@@ -273,20 +292,33 @@ export class Connection implements Holder {
     }
   }
 
-  /** Makes held replies ready as far as they are known, a bounded amount at a time. */
-  #takeHeld(): void {
+  /** Makes ready what comes next, a bounded amount at a time: the rest of a long reply, held ones as far as they are known. */
+  #takeNext(): void {
     while (this.#ready.length <= MAX_UNSENT) {
-      const line = this.#held.take();
-      if (line === undefined) break;
-      this.#ready += line;
+      if (this.#rest !== undefined) {
+        const { value, done } = this.#rest.pieces.next();
+        if (done) this.#rest = undefined;
+        else this.#ready += value;
+        continue;
+      }
+      const next = this.#held.take();
+      if (next === undefined) break;
+      if (typeof next === "string") this.#ready += next;
+      else this.#makeReady(next);
     }
+  }
+
+  /** What the rest of a long reply takes: nothing while the queue keeps the result anyway. */
+  #restBytes(): number {
+    if (this.#rest === undefined) return 0;
+    const { task } = this.#rest;
+    return this.#context.dispatcher.queue.get(task.id) === task ? 0 : resultBytes(task);
   }
 
   /** Says what is held now. */
   #account(): void {
-    const bytes = this.#closed
-      ? 0
-      : this.#framer.begunBytes + this.#held.bytes + textBytes(this.#ready) + this.#writingBytes;
+    const bytes = this.#closed ? 0 : this.#framer.begunBytes + this.#held.bytes + textBytes(this.#ready) +
+      this.#restBytes() + this.#writingBytes;
     const change = bytes - this.#heldBytes;
     if (change === 0) return;
     this.#heldBytes = bytes;

@@ -1,7 +1,6 @@
 /** The replies of one connection whose turn has not come, and what they cost. */
 
-import { TaskReply } from "./dispatcher.ts";
-import { encode } from "./protocol.ts";
+import type { TaskReply } from "./dispatcher.ts";
 import { hasEnded, type Task, type TaskQueue } from "./queue.ts";
 
 /** What a held reply takes beside its text: objects here and in the queue. */
@@ -88,14 +87,14 @@ export class HeldReplies {
     });
   }
 
-  /** The next line to send; undefined where none is ready. */
-  take(): string | undefined {
+  /** The next one to send, as a line or to be made one; undefined where none is ready. */
+  take(): string | TaskReply | undefined {
     const content = this.#replies[0]?.content;
     if (content === undefined) return undefined;
     const reply = this.#replies.shift()!;
     reply.stopListening?.();
     this.#textBytes -= reply.textBytes;
-    return typeof content === "string" ? content : encode(content.reply());
+    return content;
   }
 
   /** Lets go of all of them. */
@@ -111,6 +110,7 @@ export class HeldReplies {
   }
 }
 
-function resultBytes({ result }: Task): number {
+/** The memory that the result of a task takes. */
+export function resultBytes({ result }: Task): number {
   return textBytes(result ?? "");
 }

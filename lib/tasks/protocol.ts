@@ -165,6 +165,45 @@ export function encode(message: Request | Reply<Request["type"]>): string {
   return JSON.stringify(message) + "\n";
 }
 
+/** Characters of data that are written at once. */
+const PIECE_LENGTH = 32 * 1024;
+
+/**
+ * Writes a reply as its line, in pieces where its data is long: so whoever is slow to read a MiB makes the server hold a
+ * piece of it, and writing it keeps nobody waiting.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const reply = { status: "success", data: "👋".repeat(50_000) } as const;
+ * const pieces = [...encodePieces(reply)];
+ * assert.ok(pieces.length > 2);
+ * assert.equal(pieces.join(""), encode(reply));
+ * ```
+ */
+export function* encodePieces(reply: Reply<"get_result">): Generator<string, void> {
+  const { data } = reply;
+  if (!isLong(reply) || data === null) return yield encode(reply);
+  const [before, after] = encode({ ...reply, data: "" }).split('"data":""');
+  yield `${before}"data":"`;
+  for (let at = 0; at < data.length;) {
+    let end = at + PIECE_LENGTH;
+    if (isHighSurrogate(data.charCodeAt(end - 1))) end++; // both halves of a character in one piece
+    yield JSON.stringify(data.slice(at, end)).slice(1, -1);
+    at = end;
+  }
+  yield `"${after}`;
+}
+
+/** Whether a reply is written in pieces. */
+export function isLong(reply: Reply<Request["type"]>): reply is Reply<"get_result"> {
+  return "data" in reply && reply.data !== null && reply.data.length > PIECE_LENGTH;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit < 0xdc00;
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -96,7 +96,7 @@ export class TasksServer {
     const { writeTimeoutMs, requestTimeoutMs, idleTimeoutMs = Infinity } = options;
     const shortestMs = Math.min(writeTimeoutMs, requestTimeoutMs, idleTimeoutMs);
     this.#ticker = setInterval(
-      () => this.#checkDeadlines(),
+      () => this.#check(),
       Math.max(1, Math.min(shortestMs / 10, MAX_TICK_MS)),
     );
     this.#ended = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
@@ -186,8 +186,8 @@ export class TasksServer {
     this.#connections.set(connection, end);
   }
 
-  #checkDeadlines(): void {
-    for (const connection of this.#connections.keys()) connection.checkDeadlines();
+  #check(): void {
+    for (const connection of this.#connections.keys()) connection.check();
   }
 }
 

@@ -27,6 +27,7 @@ export function startTasks(options: Partial<ServerOptions> = {}): TasksServer & 
 
 /** One connection, seen as the text that goes and comes. */
 export class Peer implements Disposable {
+  readonly #decoder = new TextDecoder(); // a character may arrive in two pieces
   #received = "";
   #ended = false;
 
@@ -84,7 +85,7 @@ export class Peer implements Disposable {
     });
     const length = await withDeadline(reading, PATIENCE_MS, "the server sent nothing");
     this.#ended = length === null;
-    this.#received += new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+    this.#received += this.#decoder.decode(buffer.subarray(0, length ?? 0), { stream: true });
     return !this.#ended;
   }
 }
