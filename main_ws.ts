@@ -20,6 +20,8 @@ import { type Coordination, inMemory, inRedis } from "./lib/sessions/coordinatio
 import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
 import { Page } from "./lib/sessions/http/page.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
+import { transportFor } from "./lib/sessions/transport/listen.ts";
+import { addressText, hostnamesOf, type TransportName } from "./lib/sessions/transport/transport.ts";
 
 const log = getLogger(["solo", "main"]);
 
@@ -30,16 +32,21 @@ const LOOK_TIMEOUT_MS = 500;
 /** How long a Redis that was named may take to answer at the start. */
 const START_TIMEOUT_MS = 5_000;
 
+/** The exit code of a process that should be started again: its transport is worn out. `EX_TEMPFAIL`. */
+const EXIT_WORN_OUT = 75;
+
 /** How long `health` waits for an answer. */
 const HEALTH_TIMEOUT_MS = 3_000;
 
 interface Flags {
   host: string;
   port: number;
+  transport: TransportName | "auto";
   redis?: string;
   redisPrefix: string;
   lease: number;
   maxConnections?: number;
+  maxMessages: number;
   drainDelay: number;
   shutdownTimeout: number;
   page: boolean;
@@ -49,13 +56,25 @@ interface Flags {
 
 function createCommandLine() {
   const program = createProgram("ws-server", "One live connection per client, on any number of processes.")
-    .addOption(flag("--host <address>", "address to listen on", { env: "SOLO_HOST", default: "0.0.0.0" }))
+    .addOption(
+      flag("--host <address>", "address to listen on; localhost is 127.0.0.1 and ::1", {
+        env: "SOLO_HOST",
+        default: "localhost",
+      }),
+    )
     .addOption(
       flag("--port <port>", "port to listen on, 0 for any free one", {
         env: "SOLO_PORT",
         parse: port,
         default: 8880,
       }),
+    )
+    .addOption(
+      flag(
+        "--transport <name>",
+        "who speaks HTTP: deno where only this machine can connect, node where others can; auto looks at --host",
+        { env: "SOLO_TRANSPORT", default: "auto" },
+      ).choices(["auto", "deno", "node"]),
     )
     .addOption(
       flag(
@@ -90,6 +109,13 @@ function createCommandLine() {
       ),
     )
     .addOption(
+      flag("--max-messages <count>", "close a client that sends more messages than this in a second", {
+        env: "SOLO_MAX_MESSAGES",
+        parse: integer({ min: 1 }),
+        default: 100,
+      }),
+    )
+    .addOption(
       flag(
         "--drain-delay <seconds>",
         "wait between /readyz saying 503 and closing sessions, for balancers to notice",
@@ -113,7 +139,7 @@ function createCommandLine() {
         env: "SOLO_NO_PAGE",
       }),
     );
-  addLogFlags(program).action(() => serve(program.opts<Flags>()));
+  addLogFlags(program).action(async () => Deno.exit(await serve(program.opts<Flags>())));
   program.command("health")
     .description("ask the server on --host and --port whether it is ready; exit 0 or 1")
     .helpOption("--help", "print this help and exit")
@@ -121,7 +147,8 @@ function createCommandLine() {
   return program;
 }
 
-async function serve(flags: Flags): Promise<void> {
+/** @returns the exit code. */
+async function serve(flags: Flags): Promise<number> {
   await using _log = await configureLog({
     level: flags.logLevel,
     format: flags.logFormat,
@@ -132,12 +159,15 @@ async function serve(flags: Flags): Promise<void> {
   const maxConnections = flags.maxConnections ?? defaultMaxConnections();
   let metrics!: SessionMetrics;
   await using coordination = await coordinate(flags, () => metrics);
-  const server = SessionServer.listen({
+  const transport = flags.transport === "auto" ? transportFor(flags.host) : flags.transport;
+  const server = await SessionServer.listen({
     hostname: flags.host,
     port: flags.port,
+    transport,
     registry: coordination.registry,
     events: coordination.events,
     maxConnections,
+    maxMessages: flags.maxMessages,
     page: flags.page ? new Page() : undefined,
     observer: (counts) => metrics = new SessionMetrics(counts),
   });
@@ -148,17 +178,19 @@ async function serve(flags: Flags): Promise<void> {
     metrics.onUnhandledRejection();
     log.error("unhandled rejection: {error}", { error: messageOf(event.reason) });
   });
-  const { hostname, port } = server.address;
-  log.info("ws-server {version} listening on {address}, at most {max} connections", {
-    version: VERSION,
-    address: `${hostname}:${port}`,
-    max: maxConnections,
-  });
+  const [address, other] = server.addresses;
+  log.info(
+    `ws-server {version} listening on {address}${other ? " and {other}" : ""}, transport {transport}, ` +
+      "at most {max} connections",
+    { version: VERSION, address, other, transport, max: maxConnections },
+  );
 
-  await aborted(shutdown.signal);
-  log.info("{signal}: shutting down", { signal: shutdown.signal.reason });
+  const { signal } = shutdown;
+  await aborted(AbortSignal.any([signal, server.wornOut]));
+  log.info("{reason}: shutting down", { reason: signal.aborted ? signal.reason : "worn out" });
   await server.drain({ delayMs: flags.drainDelay, signal: AbortSignal.timeout(flags.shutdownTimeout) });
   log.info("stopped");
+  return signal.aborted ? 0 : EXIT_WORN_OUT;
 }
 
 function redisUrl(text: string): string {
@@ -208,14 +240,9 @@ async function coordinate(flags: Flags, observer: () => SessionMetrics): Promise
 
 /** Asks a running server whether it is ready. */
 async function health({ host, port }: Flags): Promise<void> {
-  const name = host === "0.0.0.0"
-    ? "127.0.0.1"
-    : host === "::"
-    ? "[::1]"
-    : host.includes(":")
-    ? `[${host}]`
-    : host;
-  const url = `http://${name}:${port}/readyz`;
+  const [address = host] = hostnamesOf(host);
+  const name = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
+  const url = `http://${addressText(name, port)}/readyz`;
   let line: string;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });

@@ -48,10 +48,11 @@ export function withMemory(transport: Transport): Contender {
   };
 }
 
-export function withRedis(transport: Transport, url: string): Contender {
+/** @param args More flags. */
+export function withRedis(transport: Transport, url: string, ...args: string[]): Contender {
   return {
     name: `ws-server, ${transport}, Redis`,
-    start: () => wsServer("--transport", transport, "--redis", url),
+    start: () => wsServer("--transport", transport, "--redis", url, ...args),
   };
 }
 

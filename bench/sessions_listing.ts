@@ -1,6 +1,8 @@
 /** `/sessions` of a large cluster, against Redis printing the same content by itself. */
 
 import { Redis } from "../tests/support/redis.ts";
+import { systemClock } from "../lib/service/clock.ts";
+import { redisAt } from "../lib/sessions/redis_connection.ts";
 import { RedisStore } from "../lib/sessions/registry/redis/redis_store.ts";
 import { type Transport, TRANSPORTS, withRedis } from "./sessions_contenders.ts";
 import type { ProbeRequest } from "./sessions_probe.ts";
@@ -24,7 +26,7 @@ export async function benchListing(): Promise<void> {
 }
 
 async function compare(transport: Transport, redis: Redis): Promise<void> {
-  await using server = await withRedis(transport, redis.url).start();
+  await using server = await withRedis(transport, redis.url, "--lease", String(LEASE_MS / 1000)).start();
   await using probe = new WorkerProcess(new URL("sessions_probe.ts", import.meta.url));
   const ask = (request: ProbeRequest) => probe.ask<number>(request);
 
@@ -69,7 +71,8 @@ async function compare(transport: Transport, redis: Redis): Promise<void> {
 async function fill(url: string): Promise<void> {
   const connected = Promise.withResolvers<void>();
   const store = new RedisStore({
-    url,
+    connect: redisAt(url),
+    clock: systemClock,
     prefix: "solo",
     commandTimeoutMs: 10_000,
     onConnected: connected.resolve,
@@ -78,15 +81,20 @@ async function fill(url: string): Promise<void> {
   store.reconnect();
   await connected.promise;
   const node = "bench";
-  await store.renew({
+  const { connection } = store;
+  const lease = await store.renew({
     node,
+    connection,
     leaseMs: LEASE_MS,
-    knownGeneration: "",
     mode: "join",
-    graceMs: 0,
+    generation: "",
+    joins: "0",
+    nodes: [],
+    epochUs: 0,
     formerNode: "",
-    knownNodes: [],
   });
+  if (lease.answer !== "held") throw new Error(`the lease was answered ${lease.answer}`);
+  const { generation } = lease;
   for (let start = 0; start < ENTRIES; start += BATCH) {
     await Promise.all(Array.from({ length: BATCH }, (_, i) =>
       store.claim({
@@ -96,7 +104,10 @@ async function fill(url: string): Promise<void> {
         connectedAtMs: Date.now(),
         epoch: "",
         established: true,
+        generation,
+        connection,
         validUntilMs: Date.now() + LEASE_MS,
+        ageMs: 0,
       })));
   }
   await store.close();

@@ -1,11 +1,54 @@
-/** Where the time comes from, so that a test can turn the hands. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+/** Where time and timers come from, so that a test can turn the hands. */
 export interface Clock {
-  /** Milliseconds since a fixed moment; never goes back. */
+  /** Milliseconds since a fixed moment; never goes back, and stands still while the machine is suspended. */
   nowMs(): number;
+  /** Unix time as the machine has it, ms: it may be set, and it goes on while the machine is suspended. */
+  wallMs(): number;
+  /** Calls `callback` once, in `ms` milliseconds at the earliest, unless the timer is disposed of before. */
+  after(ms: number, callback: () => void): Timer;
+  /** Resolves when all that was due before has run. */
+  nextTurn(): Promise<void>;
 }
 
-/** The time since this process started, by the system's monotonic clock. */
-export const monotonicClock: Clock = { nowMs: () => performance.now() };
+/** A call that is yet to come. Disposing of it twice, or when it has come, does nothing. */
+export type Timer = Disposable;
+
+/** The clocks of the system, and the timers of the event loop. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(ms, callback) {
+    const id = setTimeout(callback, ms);
+    return { [Symbol.dispose]: () => clearTimeout(id) };
+  },
+  nextTurn: () => nextTurn(),
+};
+
+/**
+ * Waits for `ms` milliseconds, or until the signal is aborted: then it ends at once, without an error.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const startedAtMs = systemClock.nowMs();
+ * await delay(systemClock, 60_000, AbortSignal.timeout(10));
+ * assert.ok(systemClock.nowMs() - startedAtMs < 60_000);
+ * ```
+ */
+export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = () => {
+      timer[Symbol.dispose]();
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = clock.after(ms, end);
+    signal?.addEventListener("abort", end);
+  });
+}
 
 /** A wait that took longer than it may. */
 export class DeadlineError extends Error {

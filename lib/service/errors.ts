@@ -39,13 +39,14 @@ export function listenError(
 }
 
 function listenAdvice(error: unknown, { host, port }: { host: string; port: string }): string {
-  if (error instanceof Deno.errors.AddrInUse) {
+  const { code } = error as { code?: string }; // of node:net
+  if (error instanceof Deno.errors.AddrInUse || code === "EADDRINUSE") {
     return `the port is in use; stop the program that holds it, or choose another with ${port}`;
   }
-  if (error instanceof Deno.errors.PermissionDenied) {
+  if (error instanceof Deno.errors.PermissionDenied || code === "EACCES") {
     return `not permitted; ports below 1024 need privileges, choose another with ${port}`;
   }
-  if (error instanceof Deno.errors.AddrNotAvailable) {
+  if (error instanceof Deno.errors.AddrNotAvailable || code === "EADDRNOTAVAIL") {
     return `this machine has no such address; choose another with ${host}`;
   }
   const both = host === port ? host : `${host} and ${port}`;

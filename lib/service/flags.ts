@@ -32,8 +32,11 @@ export function createProgram(name: string, summary: string): Command {
 export interface FlagOptions<T> {
   /** The environment variable that the flag wins over. */
   env?: string;
-  /** Turns the text into the value; throws `InvalidArgumentError` where it cannot. */
-  parse?: (text: string) => T;
+  /**
+   * Turns the text into the value, where the flag may be repeated with those that came before it; throws
+   * `InvalidArgumentError` where it cannot.
+   */
+  parse?: (text: string, before: T) => T;
   /** The value when neither the flag nor the variable is given. */
   default?: T;
   /** How `--help` writes the default. @default the value itself */
@@ -84,6 +87,25 @@ export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; m
     }
     return value;
   };
+}
+
+/**
+ * A parser for a flag that may be repeated; in one text (that of an environment variable) values stand with spaces or
+ * commas between them.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const ports = list(port);
+ * assert.deepEqual(ports("1, 2"), [1, 2]);
+ * assert.deepEqual(ports("3", ports("1 2")), [1, 2, 3]);
+ * ```
+ */
+export function list<T>(parse: (text: string) => T) {
+  return (text: string, before: T[] = []): T[] => [
+    ...before,
+    ...text.split(/[\s,]+/).filter(Boolean).map(parse),
+  ];
 }
 
 /** A TCP port; 0 lets the system choose a free one. */

@@ -6,6 +6,7 @@ import {
   getStreamSink,
   getTextFormatter,
   type LogLevel,
+  type LogRecord,
   type TextFormatterOptions,
 } from "@logtape/logtape";
 
@@ -35,7 +36,7 @@ export interface LogOptions {
 export async function configureLog({ level, format, color }: LogOptions): Promise<AsyncDisposable> {
   const text: TextFormatterOptions = { timestamp: "rfc3339", level: "full", category: "·", value: bareWords };
   const formatter = format === "json"
-    ? getJsonLinesFormatter()
+    ? jsonLine
     : (color ? getAnsiColorFormatter : getTextFormatter)({ ...text, format: textLine });
   await configure({
     sinks: { stderr: getStreamSink(standardError(), { formatter }) },
@@ -64,10 +65,43 @@ function standardError(): WritableStream<Uint8Array> {
   });
 }
 
+/**
+ * What shows as nothing, as a space, or as a turn of what follows it: DEL and the C1 control characters, which terminals
+ * obey, formats such as bidirectional marks and joiners, and all that a font is told to leave out. `JSON.stringify` leaves
+ * these as they are.
+ */
+const INVISIBLE = /(?! )[\x7f-\x9f\p{Cf}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Zs}]/gu;
+
+/**
+ * Writes invisible characters as JSON escapes them, `\u202e`, so that a line of a log shows all that is in it.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(showInvisible("k\u202Emi"), "k\\u202emi");
+ * assert.equal(showInvisible("\u{E0041}"), "\\udb40\\udc41");
+ * assert.equal(showInvisible("Зоя 🚀"), "Зоя 🚀");
+ * ```
+ */
+export function showInvisible(text: string): string {
+  return text.replace(
+    INVISIBLE,
+    (character) =>
+      character.split("").map((unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0")).join(""),
+  );
+}
+
 /** A word stands as it is; what has spaces or unprintable characters is quoted, so that it cannot forge a line. */
 function bareWords(value: unknown, inspect: (value: unknown) => string): string {
-  if (typeof value === "string") return /^[\x21\x23-\x7e]+$/.test(value) ? value : JSON.stringify(value);
-  return inspect(value);
+  if (typeof value !== "string") return showInvisible(inspect(value));
+  return /^[\x21\x23-\x7e]+$/.test(value) ? value : showInvisible(JSON.stringify(value));
+}
+
+const toJsonLine = getJsonLinesFormatter();
+
+/** Outside of its strings JSON has no such characters: what is read from the line is what was written. */
+function jsonLine(record: LogRecord): string {
+  return showInvisible(toJsonLine(record));
 }
 
 function textLine(parts: { timestamp: string | null; level: string; message: string }): string {

@@ -1,4 +1,4 @@
-import { DeadlineError } from "./clock.ts";
+import { type Clock, DeadlineError, systemClock, type Timer } from "./clock.ts";
 
 /** One wait: until when, and whom to tell. */
 interface Wait {
@@ -23,12 +23,14 @@ export class SharedDeadline implements Disposable {
   readonly #waits = new Set<Wait>();
   readonly #timeoutMs: number;
   readonly #what: string;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
 
   /** @param what Names the wait in the error: "Redis did not answer". */
-  constructor(timeoutMs: number, what: string) {
+  constructor(timeoutMs: number, what: string, clock: Clock = systemClock) {
     this.#timeoutMs = timeoutMs;
     this.#what = what;
+    this.#clock = clock;
   }
 
   /**
@@ -40,9 +42,9 @@ export class SharedDeadline implements Disposable {
    */
   limit<T>(promise: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const wait = { endMs: performance.now() + this.#timeoutMs, reject };
+      const wait = { endMs: this.#clock.nowMs() + this.#timeoutMs, reject };
       this.#waits.add(wait);
-      this.#timer ??= setTimeout(() => this.#onTimer(), this.#timeoutMs);
+      this.#timer ??= this.#clock.after(this.#timeoutMs, () => this.#onTimer());
       promise.then((value) => {
         this.#waits.delete(wait);
         resolve(value);
@@ -55,7 +57,7 @@ export class SharedDeadline implements Disposable {
 
   /** Stops the timer: the waits that are left end only as their promises do. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     this.#waits.clear();
   }
@@ -63,10 +65,10 @@ export class SharedDeadline implements Disposable {
   /** Ends the waits whose time is over, and sleeps until the next one's is. */
   #onTimer(): void {
     this.#timer = undefined;
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     for (const wait of this.#waits) {
       if (wait.endMs > nowMs) {
-        this.#timer = setTimeout(() => this.#onTimer(), Math.ceil(wait.endMs - nowMs));
+        this.#timer = this.#clock.after(Math.ceil(wait.endMs - nowMs), () => this.#onTimer());
         return;
       }
       this.#waits.delete(wait);

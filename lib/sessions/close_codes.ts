@@ -20,8 +20,14 @@ export interface CloseCode {
 export const CLOSE_CODES = {
   /** The process is being stopped. */
   goingAway: { code: 1001, reason: "the server is going away", after: "reconnect" },
-  /** Sent by the platform itself, with a reason of its own, 5 s after an unanswered PING. */
+  /** 5 s after an unanswered PING. Deno sends it by itself, in these words. */
   silent: { code: 1001, reason: "No response from ping frame.", after: "reconnect" },
+  /** What was sent are no WebSocket frames. */
+  protocolError: { code: 1002, reason: "this breaks the WebSocket protocol", after: "stay-away" },
+  /** A text that is none. */
+  notUtf8: { code: 1007, reason: "a text is not UTF-8", after: "stay-away" },
+  /** More messages in a second than `--max-messages`. */
+  tooMany: { code: 1008, reason: "too many messages", after: "stay-away" },
   /** A message over the limit. */
   tooBig: { code: 1009, reason: "messages are limited to 64 KiB", after: "stay-away" },
   /** This process may not hold sessions at the moment; another one may. */

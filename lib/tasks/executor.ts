@@ -1,15 +1,13 @@
 /** Executes the tasks of a queue, one at a time: their durations pass here, their work is done in a worker thread. */
 
 import { setImmediate } from "node:timers";
+import type { Clock, Timer } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
 import { CATALOG } from "./catalog.ts";
 import { hasEnded, type Outcome, type Task, type TaskQueue } from "./queue.ts";
 import { Workers, type WorkerThread } from "./workers.ts";
 
 const log = getLogger(["solo", "tasks", "executor"]);
-
-/** Calls back after a while; the result takes that back. */
-export type StartTimer = (callback: () => void, delayMs: number) => () => void;
 
 export interface ExecutorOptions {
   /** Multiplies the simulated durations of the catalogue. @default 1 */
@@ -18,8 +16,6 @@ export interface ExecutorOptions {
   taskTimeoutMs: number;
   /** The worker's module; another one is for tests. */
   workerUrl?: URL;
-  /** What durations pass by. @default setTimeout */
-  startTimer?: StartTimer;
 }
 
 /** Tasks without duration and work that end in one turn of the event loop: a hundred thousand may be in line. */
@@ -45,27 +41,28 @@ const GRACE_MS = 1_000;
  */
 export class Executor implements Disposable {
   readonly #queue: TaskQueue;
+  readonly #clock: Clock;
   readonly #delayFactor: number;
   readonly #taskTimeoutMs: number;
-  readonly #startTimer: StartTimer;
   readonly #workers: Workers;
   #worker: WorkerThread;
   /** The task that executes and is not in the worker's hands. */
   #pending: Task | undefined;
-  /** Ends the wait for the duration of the pending task; undefined when its work is due. */
-  #endPause: (() => void) | undefined;
+  /** The rest of the pending task's duration; undefined when its work is due. */
+  #pause: Timer | undefined;
   /** What the worker has in hand; a cancelled task too, until it is done with it. */
   #working: Task | undefined;
-  #stopTimeLimit: (() => void) | undefined;
-  #stopGrace: (() => void) | undefined;
+  #timeLimit: Timer | undefined;
+  #grace: Timer | undefined;
   #worksSoon = false;
   #closed = false;
 
-  constructor(queue: TaskQueue, options: ExecutorOptions) {
+  /** @param clock What durations and limits pass by. */
+  constructor(queue: TaskQueue, clock: Clock, options: ExecutorOptions) {
     this.#queue = queue;
+    this.#clock = clock;
     this.#delayFactor = options.delayFactor ?? 1;
     this.#taskTimeoutMs = options.taskTimeoutMs;
-    this.#startTimer = options.startTimer ?? startTimeout;
     this.#workers = new Workers(options.workerUrl ?? new URL("./executor_worker.ts", import.meta.url));
     this.#worker = this.#takeWorker();
   }
@@ -77,21 +74,21 @@ export class Executor implements Disposable {
     if (task === undefined) return;
     const delayMs = (CATALOG.get(task.name)?.durationMs ?? 0) * this.#delayFactor;
     if (delayMs === 0) return this.#workSoon();
-    this.#endPause = this.#startTimer(() => {
-      this.#endPause = undefined;
+    this.#pause = this.#clock.after(delayMs, () => {
+      this.#pause = undefined;
       this.#work();
-    }, delayMs);
+    });
   }
 
   /** Cancels a task of the queue, the executing one too; false when it has ended already. */
   cancel(task: Task): boolean {
     const cancelled = this.#queue.cancel(task);
     if (task === this.#pending) {
-      this.#endPause?.();
-      this.#endPause = this.#pending = undefined;
+      this.#pause?.[Symbol.dispose]();
+      this.#pause = this.#pending = undefined;
       this.advance();
     } else if (cancelled && task === this.#working) {
-      this.#stopGrace = this.#startTimer(() => this.#onGraceOver(), GRACE_MS);
+      this.#grace = this.#clock.after(GRACE_MS, () => this.#onGraceOver());
     }
     return cancelled;
   }
@@ -99,7 +96,7 @@ export class Executor implements Disposable {
   /** Stops the worker; what waits in the queue stays there. */
   [Symbol.dispose](): void {
     this.#closed = true;
-    this.#endPause?.();
+    this.#pause?.[Symbol.dispose]();
     this.#stopTimers();
     this.#worker.terminate();
     this.#workers[Symbol.dispose]();
@@ -118,7 +115,7 @@ export class Executor implements Disposable {
 
   /** Whether there is a task whose work may begin. */
   #isDue(): boolean {
-    return this.#pending !== undefined && this.#endPause === undefined && !this.#closed &&
+    return this.#pending !== undefined && this.#pause === undefined && !this.#closed &&
       (this.#worker.isReady || this.#worker.death !== undefined || !hasWork(this.#pending));
   }
 
@@ -130,7 +127,7 @@ export class Executor implements Disposable {
     if (!hasWork(task)) return this.#finish(task, { result: task.data });
     this.#working = task;
     if (this.#worker.death !== undefined) return this.#onDeath(this.#worker.death); // before it had anything to do
-    this.#stopTimeLimit = this.#startTimer(() => this.#onTimeLimit(), this.#taskTimeoutMs);
+    this.#timeLimit = this.#clock.after(this.#taskTimeoutMs, () => this.#onTimeLimit());
     this.#worker.assign({ name: task.name, data: task.data });
   }
 
@@ -186,17 +183,12 @@ export class Executor implements Disposable {
   }
 
   #stopTimers(): void {
-    this.#stopTimeLimit?.();
-    this.#stopGrace?.();
-    this.#stopTimeLimit = this.#stopGrace = undefined;
+    this.#timeLimit?.[Symbol.dispose]();
+    this.#grace?.[Symbol.dispose]();
+    this.#timeLimit = this.#grace = undefined;
   }
 }
 
 function hasWork({ name }: Task): boolean {
   return CATALOG.get(name)?.works ?? true; // the worker says of an unknown one that it is unknown
-}
-
-function startTimeout(callback: () => void, delayMs: number): () => void {
-  const timer = setTimeout(callback, delayMs);
-  return () => clearTimeout(timer);
 }

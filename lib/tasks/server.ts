@@ -1,6 +1,6 @@
 /** The tasks service on TCP: accepts clients, bounds their number, stops cleanly. */
 
-import { type Clock, monotonicClock } from "../service/clock.ts";
+import { type Clock, systemClock } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
 import { Connection, type ConnectionContext, type ConnectionOptions } from "./connection.ts";
@@ -46,7 +46,7 @@ export interface ServerOptions extends ConnectionOptions {
   taskTimeoutMs: number;
   /** Multiplies the simulated durations. @default 1 */
   delayFactor?: number;
-  /** Where the time comes from. @default monotonicClock */
+  /** Where the time comes from. @default systemClock */
   clock?: Clock;
   /** Told what happens. */
   observer?: ServerObserver;
@@ -65,7 +65,7 @@ export class TasksServer {
   readonly #queue: TaskQueue;
   readonly #executor: Executor;
   readonly #context: ConnectionContext;
-  readonly #troubles = new TroubleLog();
+  readonly #troubles: TroubleLog;
   readonly #clock: Clock;
   readonly #startedAtMs: number;
   readonly #ticker: ReturnType<typeof setInterval>;
@@ -80,13 +80,14 @@ export class TasksServer {
    */
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? monotonicClock;
+    this.#clock = options.clock ?? systemClock;
     this.#startedAtMs = this.#clock.nowMs();
+    this.#troubles = new TroubleLog(this.#clock);
     this.#listeners = listen(options);
     this.port = this.#listeners[0]!.addr.port;
     this.addresses = this.#listeners.map(({ addr }) => addressText(addr));
     this.#queue = new TaskQueue(options.queue, this.#clock, options.observer);
-    this.#executor = new Executor(this.#queue, options);
+    this.#executor = new Executor(this.#queue, this.#clock, options);
     this.#context = {
       dispatcher: new Dispatcher(this.#queue, this.#executor, this),
       memory: new ConnectionMemory(options.connectionBytes, () => this.#connections.keys()),

@@ -1,5 +1,6 @@
 /** The log of clients that are turned away or cut: as quiet when there are many as when there are few. */
 
+import type { Clock, Timer } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
 import type { EndKind, EndReason } from "./end_reason.ts";
 
@@ -28,7 +29,12 @@ interface Sum {
  */
 export class TroubleLog implements Disposable {
   readonly #sums = new Map<Trouble, Sum>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** The server has closed a connection. */
   closed(peer: string, { kind, text }: EndReason): void {
@@ -47,7 +53,7 @@ export class TroubleLog implements Disposable {
 
   /** Writes what has not been written yet. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer?.[Symbol.dispose]();
     this.#write();
   }
 
@@ -56,7 +62,7 @@ export class TroubleLog implements Disposable {
     if (sum === undefined) this.#sums.set(trouble, sum = { count: 0, peers: [], reason });
     sum.count++;
     if (peer !== undefined && sum.peers.length < MAX_PEERS) sum.peers.push(peer);
-    this.#timer ??= setTimeout(() => this.#write(), SUM_UP_MS);
+    this.#timer ??= this.#clock.after(SUM_UP_MS, () => this.#write());
   }
 
   #write(): void {

@@ -34,11 +34,14 @@ export const RESOLUTION_MS = 6;
 /** How often a lease is renewed, as a part of it; so much less than a lease may be left when contact is lost. */
 const RENEWAL = 1 / 20;
 
-/** What a busy machine may add to a deadline that a server keeps. */
+/**
+ * What a machine may add to a deadline that a server keeps; on a busy one it is also as long as processes of clients had
+ * to stand still meanwhile.
+ */
 const SLACK_MS = 300;
 
-/** How long after its socket's end a session may be listed while all is quiet. */
-const AT_ONCE_MS = 500;
+/** How long after its socket's end a session may be listed while all is quiet, on top of that. */
+const AT_ONCE_MS = 200;
 
 /** How long a peer has to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -67,8 +70,10 @@ class Checker {
   lateHeartbeats = 0;
   readonly #byClient: Map<string, Connection[]>;
   readonly #bySession = new Map<string, Connection>();
+  readonly #slackMs: number;
 
   constructor(readonly model: Model, readonly leaseMs: number) {
+    this.#slackMs = SLACK_MS + model.longestLagMs;
     const connections = [...model.connections.values()];
     this.#byClient = Map.groupBy(connections, ({ client }) => client);
     for (const connection of connections) {
@@ -188,7 +193,7 @@ class Checker {
     if (new Set(sessions.map(({ client }) => client)).size < sessions.length) {
       this.#violation(3, at, `server ${server} lists a client twice`);
     }
-    const graceMs = this.leaseMs + SLACK_MS;
+    const graceMs = this.leaseMs + this.#slackMs;
     const quiet = this.model.of("quiet").find((quiet) => quiet.at <= at && at <= quiet.until);
     // data from an old snapshot may bring back what had gone
     const lossAt =
@@ -218,7 +223,7 @@ class Checker {
           at,
           `server ${server} lists ${name(connection)}, ${ms(at - gone)} after it has gone`,
         );
-      } else if (quiet && gone > quiet.at && at > gone + AT_ONCE_MS) {
+      } else if (quiet && gone > quiet.at && at > gone + this.#slackMs + AT_ONCE_MS) {
         this.#violation(
           3,
           at,
@@ -249,7 +254,8 @@ class Checker {
       if (span.until < leaseEnd || connection.connectAt > span.at || goneAt(connection) < leaseEnd) continue;
       for (const { at, opcode, code } of connection.frames) {
         if (
-          this.model.earliest(connection.crowd, at) < leaseEnd + RESOLUTION_MS || at > span.until + SLACK_MS
+          this.model.earliest(connection.crowd, at) < leaseEnd + RESOLUTION_MS ||
+          at > span.until + this.#slackMs
         ) continue;
         if (opcode === OPCODE_CLOSE && code === TRY_AGAIN) break;
         if (opcode > OPCODE_CLOSE) {
@@ -267,10 +273,11 @@ class Checker {
       const stop = this.model.stopsOf(connection.server).find((stop) =>
         stop.at <= leaseEnd && leaseEnd <= stop.until
       );
-      const deadline = (stop?.until ?? leaseEnd) + SLACK_MS;
+      const deadline = (stop?.until ?? leaseEnd) + this.#slackMs;
       const gone = this.model.earliest(connection.crowd, goneAt(connection));
       if (
-        connection.status === 101 && reads(connection) && gone > deadline && span.until + SLACK_MS > deadline
+        connection.status === 101 && reads(connection) && gone > deadline &&
+        span.until + this.#slackMs > deadline
       ) {
         this.#violation(
           4,
@@ -308,7 +315,7 @@ class Checker {
   #cut(connection: Connection): void {
     const { closeAt, endAt, leaveAt, habit, server } = connection;
     if (habit !== "mute" || closeAt === Infinity) return;
-    const deadline = closeAt + CLOSE_TIMEOUT_MS + SLACK_MS;
+    const deadline = closeAt + CLOSE_TIMEOUT_MS + this.#slackMs;
     if (this.model.stopsOf(server).some((stop) => stop.at < deadline && stop.until > closeAt)) return;
     const over = Math.min(this.model.earliest(connection.crowd, endAt), leaveAt);
     if (over > deadline) {

@@ -4,7 +4,6 @@ import { createProgram, exitOf, flag, integer, seconds } from "../../lib/service
 import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
 import { run } from "./run.ts";
-import { SABOTAGE_KINDS } from "./sabotage.ts";
 
 interface Flags {
   seed: string;
@@ -13,7 +12,6 @@ interface Flags {
   servers: number;
   visitors: number;
   clients: number;
-  sabotage?: string;
   history?: string;
 }
 
@@ -54,7 +52,6 @@ const program = createProgram(
   .addOption(
     flag("--clients <count>", "how many client_ids they share", { parse: integer({ min: 2 }), default: 40 }),
   )
-  .addOption(flag("--sabotage <kind>", "break the servers on purpose").choices(SABOTAGE_KINDS))
   .addOption(flag("--history <file>", "write everything that was seen there, an event a line"))
   .action(() => main(program.opts<Flags>()));
 

@@ -60,6 +60,14 @@ export class Model {
     return lag && at <= lag.until + AFTER_LAG_MS ? lag.at : at;
   }
 
+  /** The longest time for which a process of clients had to stand still, though nobody had stopped it. */
+  get longestLagMs(): number {
+    const stops = this.faults.filter(({ fault }) => fault === "clients-stop");
+    const lags = [...this.#lags.values()].flat()
+      .filter((lag) => !stops.some((stop) => stop.at <= lag.until && lag.at <= stop.until));
+    return Math.max(0, ...lags.map(({ at, until }) => until - at));
+  }
+
   /** Whether a server stood still at this moment. */
   isStopped(server: number, at: number): boolean {
     return this.stopsOf(server).some((stop) => stop.at <= at && at <= stop.until);

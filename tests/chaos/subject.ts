@@ -5,15 +5,12 @@ import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import type { Event } from "./history.ts";
 import { Proxy } from "./proxy.ts";
-import { sabotagedCommand } from "./sabotage.ts";
 
 const MAX_LAST_WORDS = 2000;
 
 export interface SubjectOptions {
   servers: number;
   leaseMs: number;
-  /** Which part of the product to replace by a broken one. */
-  sabotage?: string;
   record: (event: Event) => void;
 }
 
@@ -31,7 +28,7 @@ export class Node {
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
-    const { leaseMs, sabotage, record } = this.options;
+    const { leaseMs, record } = this.options;
     const args = [
       "--port",
       String(this.port),
@@ -42,9 +39,7 @@ export class Node {
     ];
     for (let attempt = 1;; attempt++) {
       try {
-        const { program } = await startServer("ws-server", args, {
-          command: await sabotagedCommand(sabotage),
-        });
+        const { program } = await startServer("ws-server", args);
         this.program = program;
         program.status.then(({ code, signal }) => {
           if (signal === "SIGKILL") return;

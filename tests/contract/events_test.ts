@@ -23,8 +23,8 @@ const STORES: Record<string, (body: (place: Place) => Promise<void>) => Promise<
   },
   "RedisEvents, two processes": async (body) => {
     await using redis = await Redis.start();
-    await using here = await inRedis({ url: redis.url, leaseMs: 2000 });
-    await using there = await inRedis({ url: redis.url, leaseMs: 2000 });
+    await using here = await inRedis({ url: redis.url, leaseMs: 10_000 });
+    await using there = await inRedis({ url: redis.url, leaseMs: 10_000 });
     await body({ here, there });
   },
 };

@@ -21,13 +21,13 @@ const STORES: Record<string, (body: (place: Place) => Promise<void>) => Promise<
   },
   "RedisRegistry, one process": async (body) => {
     await using redis = await Redis.start();
-    await using registry = await RedisRegistry.start({ url: redis.url, leaseMs: 2000 });
+    await using registry = await RedisRegistry.start({ url: redis.url, leaseMs: 10_000 });
     await body({ here: registry, there: registry });
   },
   "RedisRegistry, two processes": async (body) => {
     await using redis = await Redis.start();
-    await using here = await RedisRegistry.start({ url: redis.url, leaseMs: 2000 });
-    await using there = await RedisRegistry.start({ url: redis.url, leaseMs: 2000 });
+    await using here = await RedisRegistry.start({ url: redis.url, leaseMs: 10_000 });
+    await using there = await RedisRegistry.start({ url: redis.url, leaseMs: 10_000 });
     await body({ here, there });
   },
 };

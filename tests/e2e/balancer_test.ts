@@ -12,7 +12,7 @@ class BalancedCluster implements AsyncDisposable {
   private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
 
   static async start(env: Record<string, string> = {}): Promise<BalancedCluster> {
-    const cluster = await Cluster.start({ args: ["--drain-delay", "0.5"] });
+    const cluster = await Cluster.start({ args: ["--drain-delay", "3"] });
     try {
       const upstreams = cluster.servers.map(({ port }) => port);
       const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });

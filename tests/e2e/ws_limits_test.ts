@@ -12,6 +12,12 @@ async function closeAll(clients: WsClient[]): Promise<void> {
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
 }
 
+async function readinessOf(port: number): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+  await response.body?.cancel();
+  return response.status;
+}
+
 Deno.test("ws-server --max-connections: refuses the surplus with 503, keeps the others, and recovers", async () => {
   await using server = await startServer("ws-server", ["--redis", "off", "--max-connections", "5"]);
   const clients = await Promise.all(
@@ -22,9 +28,11 @@ Deno.test("ws-server --max-connections: refuses the surplus with 503, keeps the 
     assert.equal(surplus.answer.status, 503);
     assert.equal(surplus.answer.headers.get("retry-after"), "1");
   }
+  assert.equal(await readinessOf(server.port), 503, "a balancer sends no one here");
   assert.ok(clients.every((client) => client.isOpen));
   await clients.pop()![Symbol.asyncDispose]();
-  await until(async () => (await sessionsOf(server.port)).size === 4, "one has left");
+  await until(async () => await readinessOf(server.port) === 200, "one has left, and its descriptor is free");
+  assert.equal((await sessionsOf(server.port)).size, 4);
   clients.push(await WsClient.establish(server.port, "next"));
   assert.equal((await sessionsOf(server.port)).size, 5);
   await closeAll(clients);
@@ -64,7 +72,7 @@ Deno.test(
 );
 
 Deno.test("ws-server on SIGTERM: says so, waits, closes with 1001, leaves no entry, exits 0", async () => {
-  await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "1"] });
+  await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "5"] });
   const [leaving, staying] = cluster.servers;
   const clients = await Promise.all(
     Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),

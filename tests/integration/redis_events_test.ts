@@ -5,7 +5,7 @@ import type { FollowItem } from "../../lib/sessions/events/events.ts";
 import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
-import { leaveGhosts } from "../support/ghosts.ts";
+import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
 
 const LEASE_MS = 2000;
@@ -84,7 +84,8 @@ Deno.test("RedisEvents: the sessions of a dead node are closed after its lease",
   await using redis = await Redis.start();
   await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
-  await using _ghosts = await leaveGhosts(redis, 1000, 500);
+  await using ghost = await GhostNode.start(redis, LEASE_MS);
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => ghost.claim(`ghost ${i}`)));
   await using follower = await Follower.start(a);
   const events = await follower.events(1000);
   assert.deepEqual(new Set(events.map(({ kind }) => kind)), new Set(["closed"]));
@@ -94,13 +95,14 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
   await using redis = await Redis.start();
   await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
   await established(a, "first");
-  await using _ghosts = await leaveGhosts(redis, 1, LEASE_MS / 2);
+  await using ghost = await GhostNode.start(redis, LEASE_MS);
+  await ghost.claim("ghost 0");
   await using follower = await Follower.start(a);
   const heir = await established(a, "ghost 0");
   const events = (await follower.events(2)).map((
     { kind, session },
   ) => [kind, session.clientId, session.node]);
-  assert.deepEqual(events[0]!.slice(1), ["ghost 0", "deadbeef"]);
+  assert.deepEqual(events[0]!.slice(1), ["ghost 0", ghost.node]);
   assert.ok(["replaced", "closed"].includes(events[0]![0]!)); // by the claim that waits, or by a sweep before it
   assert.deepEqual(events[1], ["opened", "ghost 0", a.registry.node]);
   assert.equal(heir.state, "established");

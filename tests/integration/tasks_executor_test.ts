@@ -1,20 +1,23 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
-import { monotonicClock } from "../../lib/service/clock.ts";
+import { type Clock, systemClock } from "../../lib/service/clock.ts";
 import { Executor, type ExecutorOptions } from "../../lib/tasks/executor.ts";
 import { type Task, TaskQueue } from "../../lib/tasks/queue.ts";
-import { FakeTimers } from "../support/fake_timers.ts";
-import { until } from "../support/wait.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 const TIME_LIMIT_MS = 10_000;
 const GRACE_MS = 1_000;
 
 const FAULTY = new URL("../support/faulty_worker.ts", import.meta.url);
 
-function start(options: Partial<ExecutorOptions> = {}) {
+function start({ clock = systemClock, ...options }: Partial<ExecutorOptions> & { clock?: Clock } = {}) {
   const limits = { maxWaiting: 1000, maxWaitingBytes: 2 ** 26, maxKept: 1000, maxKeptBytes: 2 ** 26 };
-  const queue = new TaskQueue(limits, monotonicClock);
-  const executor = new Executor(queue, { delayFactor: 0.01, taskTimeoutMs: TIME_LIMIT_MS, ...options });
+  const queue = new TaskQueue(limits, clock);
+  const executor = new Executor(queue, clock, {
+    delayFactor: 0.01,
+    taskTimeoutMs: TIME_LIMIT_MS,
+    ...options,
+  });
   return {
     queue,
     executor,
@@ -122,72 +125,71 @@ Deno.test("Executor.cancel: a task that waits, the one that works, one that has 
   assert.equal(run.executor.cancel(tasks[0]!), false);
 });
 
-Deno.test("Executor: the duration passes in a timer, and the time limit begins after it", async () => {
-  const timers = new FakeTimers();
-  using run = start({ delayFactor: 1, startTimer: timers.start });
-  const first = run.add("revers", "");
-  timers.fire(2_000);
-  await outcomes(run.queue, [first]); // so the worker is ready
-  const [task, next] = [run.add("revers", "ab"), run.add("too_long_echo", "c")];
-  assert.deepEqual(timers.delaysMs, [2_000]);
-  assert.deepEqual([task!.status, next!.status], ["execute", "waiting"]);
-  timers.fire(2_000);
-  assert.deepEqual(timers.delaysMs, [TIME_LIMIT_MS], "it is in the worker's hands");
-  assert.deepEqual(await outcomes(run.queue, [task!]), ["2 ba"]);
-  assert.deepEqual(timers.delaysMs, [20_000]);
-  assert.equal(next!.status, "execute");
+Deno.test("Executor: the duration passes by the clock, and the time limit begins after it", async () => {
+  const clock = new FakeClock();
+  using run = start({ clock, delayFactor: 1, workerUrl: FAULTY });
+  const first = run.add("revers", "a");
+  clock.advance(2_000);
+  assert.deepEqual(await outcomes(run.queue, [first]), ["1 a"]); // so the worker is ready
+  const [hanging, next] = [run.add("revers", "hang"), run.add("too_long_echo", "c")];
+  clock.advance(2_000 + TIME_LIMIT_MS - 1);
+  assert.deepEqual([hanging.status, next.status], ["execute", "waiting"]);
+  clock.advance(1);
+  assert.deepEqual([hanging.error, next.status], ["took longer than 10 s", "execute"]);
+  clock.advance(20_000 - 1);
+  assert.equal(next.status, "execute");
+  clock.advance(1);
+  assert.deepEqual([next.status, next.result], ["success", "c"]);
 });
 
-Deno.test("Executor.cancel: of a task that waits out its duration is a cleared timer, and the next one begins", async () => {
-  const timers = new FakeTimers();
-  using run = start({ delayFactor: 1, startTimer: timers.start, workerUrl: FAULTY });
+Deno.test("Executor.cancel: a task that waits out its duration ends at once, and the next one begins", async () => {
+  const clock = new FakeClock();
+  using run = start({ clock, delayFactor: 1, workerUrl: FAULTY });
   const who = async () => {
     const task = run.add("revers", "who");
-    timers.fire(2_000);
+    clock.advance(2_000);
     await outcomes(run.queue, [task]);
     return task.result;
   };
   const before = await who();
   for (let i = 0; i < 1000; i++) {
-    const task = run.add("too_long_echo", "");
-    const next = run.add("permutation", "");
-    assert.deepEqual(timers.delaysMs, [20_000]);
+    const [task, next] = [run.add("too_long_echo", ""), run.add("permutation", "")];
     assert.equal(run.executor.cancel(task), true);
     assert.deepEqual([task.status, task.error, next.status], ["error", "cancelled", "execute"]);
-    assert.deepEqual(timers.delaysMs, [5_000]);
     assert.equal(run.executor.cancel(next), true);
-    assert.deepEqual(timers.delaysMs, []);
   }
-  assert.equal(await who(), before, "it is the same worker");
+  assert.equal(await who(), before, "no worker was replaced");
 });
 
-Deno.test("Executor.cancel: of a task that works ends it at once; the next one begins when the worker is done", async () => {
-  const timers = new FakeTimers();
-  using run = start({ delayFactor: 0, startTimer: timers.start, workerUrl: FAULTY });
-  const [before] = await outcomes(run.queue, [run.add("revers", "who")]);
+Deno.test("Executor.cancel: a task that works ends at once; the next one begins when the worker is done", async () => {
+  using run = start({ clock: new FakeClock(), delayFactor: 0, workerUrl: FAULTY });
+  const first = run.add("revers", "who");
+  await outcomes(run.queue, [first]);
   const [busy, next] = [run.add("revers", "busy"), run.add("revers", "who")];
-  await setImmediate();
-  assert.deepEqual(timers.delaysMs, [TIME_LIMIT_MS], "it is in the worker's hands");
+  await setImmediate(); // it is in the worker's hands
   assert.equal(run.executor.cancel(busy), true);
   assert.deepEqual([busy.status, next.status], ["error", "waiting"], "never do two work");
-  assert.deepEqual(timers.delaysMs.toSorted(), [GRACE_MS, TIME_LIMIT_MS]);
-  const [after] = await outcomes(run.queue, [next]);
-  assert.equal(after!.split(" ")[1], before!.split(" ")[1], "it is the same worker");
-  assert.deepEqual(timers.delaysMs, []);
+  await outcomes(run.queue, [next]);
+  assert.equal(next.result, first.result, "no worker was replaced");
 });
 
-Deno.test("Executor.cancel: where a task hangs, the next one gets another worker after a while", async () => {
-  const timers = new FakeTimers();
-  using run = start({ delayFactor: 0, startTimer: timers.start, workerUrl: FAULTY });
-  const [before] = await outcomes(run.queue, [run.add("revers", "who")]);
+Deno.test("Executor.cancel: where a task hangs, the next one gets another worker after a second", async () => {
+  const clock = new FakeClock();
+  using run = start({ clock, delayFactor: 0, workerUrl: FAULTY });
+  const first = run.add("revers", "who");
+  await outcomes(run.queue, [first]);
+  let before = first.result;
   for (let i = 0; i < 3; i++) { // the spare, and those that the nursery starts meanwhile
     const [hanging, next] = [run.add("revers", "hang"), run.add("revers", "who")];
-    await until(() => timers.delaysMs.includes(TIME_LIMIT_MS), "it is in the worker's hands");
+    await setImmediate(); // it is in the worker's hands
     run.executor.cancel(hanging);
+    clock.advance(GRACE_MS - 1);
     assert.equal(next.status, "waiting");
-    timers.fire(GRACE_MS);
-    const [after] = await outcomes(run.queue, [next]);
-    assert.notEqual(after!.split(" ")[1], before!.split(" ")[1], "it is another worker");
+    clock.advance(1);
+    assert.equal(next.status, "execute");
+    await outcomes(run.queue, [next]);
+    assert.notEqual(next.result, before, "it is another worker");
+    before = next.result;
   }
 });
 

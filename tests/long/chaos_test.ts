@@ -1,4 +1,4 @@
-/** A short chaos run, and the proof that it can fail: servers that are broken on purpose. */
+/** A short chaos run. That a broken cluster is found out is shown in tests/simulation. */
 
 import assert from "node:assert/strict";
 import { check } from "../chaos/checker.ts";
@@ -23,11 +23,3 @@ Deno.test({
     assert.deepEqual(violations, []);
   },
 });
-
-for (const sabotage of ["check-then-set", "no-fencing", "no-wait"]) {
-  Deno.test(`chaos: servers with the sabotage "${sabotage}" are found to break promise 1`, async () => {
-    const { violations } = check(await run({ ...OPTIONS, seed: useSeed("1"), sabotage }), OPTIONS);
-    const overlaps = violations.filter(({ promise }) => promise === 1).map(({ overlapMs }) => overlapMs!);
-    assert.ok(Math.max(0, ...overlaps) > 100, `overlaps, ms: ${overlaps.map(Math.round).join(", ")}`);
-  });
-}

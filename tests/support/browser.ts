@@ -1,6 +1,7 @@
 /** A real Chromium, Debian's, with nothing kept from one test to the next. */
 
 import axe from "axe-core";
+import { PATIENCE_MS } from "./wait.ts";
 import type { Browser as Chromium, Page } from "playwright-core";
 
 // It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
@@ -47,7 +48,7 @@ export class Browser implements AsyncDisposable {
     const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
     await context.addInitScript(OBSERVE_TASKS);
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       if (!SERVER_IS_AWAY.test(message.text())) this.complaints.push(message.text());

@@ -1,33 +1,70 @@
+import { systemClock } from "../../lib/service/clock.ts";
+import { redisAt } from "../../lib/sessions/redis_connection.ts";
 import { RedisStore } from "../../lib/sessions/registry/redis/redis_store.ts";
 import type { Redis } from "./redis.ts";
 
-/** Leaves sessions of a process that has died: of a node whose lease ends after `leaseMs` and that nobody renews. */
-export async function leaveGhosts(redis: Redis, count: number, leaseMs: number): Promise<AsyncDisposable> {
-  const connected = Promise.withResolvers<void>();
-  const store = new RedisStore({
-    url: redis.url,
-    prefix: "solo",
-    commandTimeoutMs: 1000,
-    onConnected: connected.resolve,
-    onLost: connected.reject,
-  });
-  store.reconnect();
-  await connected.promise;
-  const node = "deadbeef";
-  const lease = { node, knownGeneration: "", graceMs: 0, formerNode: "", knownNodes: [] };
-  await store.renew({ ...lease, leaseMs: leaseMs + 60_000, mode: "join" });
-  await Promise.all(Array.from({ length: count }, async (_, i) => {
-    const { answer } = await store.claim({
-      clientId: `ghost ${i}`,
+/** A node that takes a lease and sessions, and never renews: what a process that has died leaves behind. */
+export class GhostNode implements AsyncDisposable {
+  readonly node: string = crypto.randomUUID().slice(0, 8);
+  readonly #store: RedisStore;
+  #generation = "";
+
+  private constructor(store: RedisStore) {
+    this.#store = store;
+  }
+
+  static async start(redis: Redis, leaseMs: number): Promise<GhostNode> {
+    const connected = Promise.withResolvers<void>();
+    const store = new RedisStore({
+      connect: redisAt(redis.url),
+      clock: systemClock,
+      prefix: "solo",
+      commandTimeoutMs: 1000,
+      onConnected: connected.resolve,
+      onLost: connected.reject,
+    });
+    store.reconnect();
+    await connected.promise;
+    const ghost = new GhostNode(store);
+    await ghost.renew(leaseMs);
+    return ghost;
+  }
+
+  /** Takes the lease that all of the service have. */
+  async renew(leaseMs: number): Promise<void> {
+    const reply = await this.#store.renew({
+      node: this.node,
+      leaseMs,
+      connection: this.#store.connection,
+      mode: this.#generation === "" ? "join" : "joining",
+      generation: this.#generation,
+      joins: "1000", // it has been told of every other
+      nodes: [],
+      epochUs: 0,
+      formerNode: "",
+    });
+    if (reply.answer !== "held") throw new Error(`a ghost was answered ${reply.answer}`);
+    this.#generation = reply.generation;
+  }
+
+  /** Takes a session, or lets another node have one that it knows nothing of. */
+  async claim(clientId: string): Promise<void> {
+    const { answer } = await this.#store.claim({
+      clientId,
       sessionId: crypto.randomUUID(),
-      node,
+      node: this.node,
       connectedAtMs: Date.now(),
       epoch: "",
       established: false,
+      generation: this.#generation,
+      connection: this.#store.connection,
       validUntilMs: Date.now() + 10_000,
+      ageMs: 0,
     });
     if (answer !== "established") throw new Error(`a ghost was answered ${answer}`);
-  }));
-  await store.renew({ ...lease, leaseMs, mode: "join" });
-  return { [Symbol.asyncDispose]: () => store.close() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store.close();
+  }
 }

@@ -56,7 +56,7 @@ function guarded({ fn, timeout = TIMEOUT_MS, ...definition }: Deno.TestDefinitio
 }
 
 function seedsUsed(): string {
-  return usedSeeds.length > 0 ? `seed ${usedSeeds.join(", ")} (SOLO_SEED chooses it): ` : "";
+  return usedSeeds.length > 0 ? `seed ${usedSeeds.join(", ")}: ` : "";
 }
 
 function programsSaid(): string {

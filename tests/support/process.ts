@@ -2,9 +2,6 @@
 
 import { until } from "./wait.ts";
 
-/** Linux counts CPU time in hundredths of a second, on every architecture. */
-const MS_PER_TICK = 10;
-
 /** How many descriptors it has open; 0 when it has ended. */
 export async function openDescriptors(pid: number): Promise<number> {
   return (await output("ls", `/proc/${pid}/fd`)).split("\n").filter(Boolean).length;
@@ -21,19 +18,20 @@ export async function peakMiB(pid: number): Promise<number> {
   return Math.round(Number(kib) / 1024);
 }
 
-/** Waits until it has nothing to do but what comes now and then: it uses less than a tenth of a core. */
+/** Waits until it has nothing to do but what comes now and then: it asks for less than a tenth of a core. */
 export async function comesToRest(pid: number): Promise<void> {
   await until(async () => {
-    const [beforeMs, startMs] = [await cpuMs(pid), performance.now()];
+    const [beforeMs, startMs] = [await demandMs(pid), performance.now()];
     await new Promise((resolve) => setTimeout(resolve, 500));
-    return await cpuMs(pid) - beforeMs < (performance.now() - startMs) / 10;
+    return await demandMs(pid) - beforeMs < (performance.now() - startMs) / 10;
   }, `process ${pid} has nothing to do`);
 }
 
-/** How much CPU time it has used. */
-async function cpuMs(pid: number): Promise<number> {
-  const fields = (await output("cat", `/proc/${pid}/stat`)).replace(/^.*\) /, "").split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK; // utime and stime, see proc(5)
+/** For how long its threads have run, or could not because the cores were busy with others. */
+async function demandMs(pid: number): Promise<number> {
+  const lines = (await output("sh", "-c", `cat /proc/${pid}/task/*/schedstat`)).trim().split("\n");
+  const nanoseconds = lines.flatMap((line) => line.split(" ").slice(0, 2)).map(Number); // running, and waiting to run
+  return nanoseconds.reduce((sum, value) => sum + value, 0) / 1e6;
 }
 
 async function output(command: string, ...args: string[]): Promise<string> {

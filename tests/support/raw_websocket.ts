@@ -61,6 +61,7 @@ export class RawWebSocket implements Disposable {
     readonly answer: Answer,
     rest: Uint8Array,
     read: boolean,
+    readonly answersClose: boolean,
   ) {
     this.gone = this.#gone.promise;
     this.#rest = rest;
@@ -71,12 +72,18 @@ export class RawWebSocket implements Disposable {
    * Connects and sends the upgrade.
    *
    * @param options.read `false` never reads what comes after the answer.
+   * @param options.answersClose Whether a close frame is answered with one, as every client should. @default true
    * @throws {Error} when the answer is not 101; with `anyStatus` it is the caller's to look at.
    */
   static async connect(
     port: number,
     clientId: string,
-    options: { read?: boolean; anyStatus?: boolean; headers?: Record<string, string> } = {},
+    options: {
+      read?: boolean;
+      anyStatus?: boolean;
+      answersClose?: boolean;
+      headers?: Record<string, string>;
+    } = {},
   ): Promise<RawWebSocket> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     try {
@@ -100,7 +107,7 @@ export class RawWebSocket implements Disposable {
         "no answer to the upgrade",
       );
       if (answer.status !== 101 && !options.anyStatus) throw new Error(`upgrade answered ${answer.status}`);
-      return new RawWebSocket(connection, answer, rest, options.read ?? true);
+      return new RawWebSocket(connection, answer, rest, options.read ?? true, options.answersClose ?? true);
     } catch (error) {
       connection.close();
       throw error;
@@ -171,6 +178,9 @@ export class RawWebSocket implements Disposable {
     for (let frame; (frame = takeFrame(this.#rest)) !== undefined;) {
       this.#rest = this.#rest.subarray(frame.size);
       this.#frames.push({ opcode: frame.opcode, payload: frame.payload, atMs });
+      if (frame.opcode === OPCODES.close && this.answersClose) {
+        this.send(OPCODES.close, frame.payload).catch(() => {}); // it has ended the connection already
+      }
       this.#wake?.();
     }
   }

@@ -1,5 +1,6 @@
 /** A Redis of the test's own: on a free port, without persistence, gone with the test. */
 
+import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
 
@@ -8,6 +9,8 @@ export interface RedisOptions {
   port?: number;
   /** More settings for the command line. */
   args?: string[];
+  /** Whether the service has never been here: it has to wait then, as it does after a loss of the data. @default false */
+  fresh?: boolean;
 }
 
 export class Redis implements AsyncDisposable {
@@ -16,9 +19,10 @@ export class Redis implements AsyncDisposable {
   private constructor(readonly port: number, readonly args: string[]) {}
 
   /** Starts a `redis-server` and waits until it answers. */
-  static async start({ port, args = [] }: RedisOptions = {}): Promise<Redis> {
+  static async start({ port, args = [], fresh = false }: RedisOptions = {}): Promise<Redis> {
     const redis = new Redis(port ?? freePort(), args);
     await redis.restart();
+    if (!fresh) await redis.#beKnown();
     return redis;
   }
 
@@ -86,6 +90,19 @@ export class Redis implements AsyncDisposable {
   async #nowMs(): Promise<number> {
     const [seconds, microseconds] = (await this.command("TIME")).split("\n");
     return Number(seconds) * 1000 + Number(microseconds) / 1000;
+  }
+
+  /** As if a process of the service had been here, and had left in order when all was settled. */
+  async #beKnown(): Promise<void> {
+    const [generation, nodes, members, events] = ["generation", "nodes", "members", "events"].map((key) =>
+      `solo:${key}`
+    );
+    const keys = [generation!, nodes!, members!];
+    const lease = ["before", "10000", "1", "join", "", "0", "0", ""];
+    await this.command("EVAL", SCRIPTS.renew, "4", ...keys, events!, ...lease);
+    await this.command("EVAL", SCRIPTS.forget, "3", ...keys, "before");
+    await this.command("HSET", generation!, "settles_at", await this.command("HGET", generation!, "now"));
+    await this.command("DEL", events!);
   }
 }
 

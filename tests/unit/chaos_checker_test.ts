@@ -144,6 +144,9 @@ Deno.test("check: one that does not answer the close and is not cut in time, and
       .add({ kind: "end", at: endAt, conn: "0:1", how: "eof" });
   assert.deepEqual(mute(3000).broken, []);
   assert.deepEqual(mute(3500).broken, [5]);
+  const standstill: Event = { kind: "lag", at: 100, until: 400, crowd: 0 };
+  assert.deepEqual(mute(3500).add(standstill).broken, [], "the server may have had to stand still as well");
+  assert.deepEqual(mute(3500).add(standstill).fault("clients-stop", 50, 450, 0).broken, [5]);
   const left = (open: number, lost: number) =>
     new Story().add({ kind: "descriptors", at: 0, server: 0, open, expected: 20, lost });
   assert.deepEqual(left(27, 7).broken, []);

@@ -7,7 +7,8 @@ import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
 import { JSON_LISTING, listingStream, TEXT_LISTING } from "../../lib/sessions/http/listing.ts";
 import { parseLine } from "../../lib/sessions/registry/redis/redis_store.ts";
 import type { SessionEntry } from "../../lib/sessions/session_entry.ts";
-import { Session, type SessionHost } from "../../lib/sessions/session.ts";
+import { Attention } from "../../lib/sessions/transport/attention.ts";
+import { DenoConnection } from "../../lib/sessions/transport/deno_connection.ts";
 
 const permissions = "none";
 
@@ -55,7 +56,7 @@ Deno.test({
   fn: () => {
     for (const { code, reason } of Object.values(CLOSE_CODES)) {
       assert.ok(new TextEncoder().encode(reason).length <= 123);
-      assert.ok([1001, 1009, 1013].includes(code) || (code >= 4000 && code < 5000));
+      assert.ok([1001, 1002, 1007, 1008, 1009, 1013].includes(code) || (code >= 4000 && code < 5000));
     }
   },
 });
@@ -142,21 +143,26 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Session: a message without data, as the platform makes at the end of a silent socket, does no harm",
+  name:
+    "DenoConnection: a message without data, as the platform makes at the end of a silent socket, does no harm",
   permissions,
   fn: () => {
-    const ends: number[] = [];
-    const host: SessionHost = {
-      onOpen: () => {},
-      onEstablished: () => {},
-      onEnd: (_session, code) => ends.push(code),
-      onGone: () => {},
-    };
+    using attention = new Attention({ maxMessages: 100, onAwake: () => {}, onTick: () => {} });
+    const told: string[] = [];
     const socket = new EventTarget() as WebSocket;
-    new Session("kim", socket, host);
+    new DenoConnection(
+      { attention, onOpen: () => {}, onClosing: () => {}, onGone: () => {} },
+      socket,
+      {
+        onOpen: () => told.push("open"),
+        onFault: (fault) => told.push(fault),
+        onEnd: (code) => told.push(String(code)),
+      },
+    );
+    socket.dispatchEvent(new Event("open"));
     for (const data of [null, "text", new ArrayBuffer(1)]) {
       socket.dispatchEvent(new MessageEvent("message", { data }));
     }
-    assert.deepEqual(ends, []);
+    assert.deepEqual(told, ["open"]);
   },
 });

@@ -1,5 +1,6 @@
 /** What becomes of sessions, told as it happens: the contract of who watches. */
 
+import type { Connect } from "../redis_connection.ts";
 import type { SessionChange, SessionEntry } from "../session_entry.ts";
 
 /** One event; applying it twice changes nothing, since a session is opened once and ends once. */
@@ -44,7 +45,7 @@ export type RawEvent = [id: string, text: string];
 
 /** Where the events of a cluster are kept in Redis: what its registry tells of the stream that its scripts write. */
 export interface EventSource {
-  url: string;
+  connect: Connect;
   /** Of the stream. */
   key: string;
   /** How long Redis may take to answer. */

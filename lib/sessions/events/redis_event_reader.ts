@@ -1,7 +1,6 @@
-import { RESP_TYPES } from "@redis/client";
 import { withDeadline } from "../../service/clock.ts";
-import { redisClient } from "../redis_client.ts";
-import type { RawEvent } from "./events.ts";
+import type { RedisConnection, Reply } from "../redis_connection.ts";
+import type { EventSource, RawEvent } from "./events.ts";
 
 /** An entry of a stream as Redis tells it. */
 type Entry = [id: string, fields: string[]];
@@ -14,50 +13,46 @@ const READ_WAIT_MS = 1000;
  * does not mend itself, so that whoever reads knows to look whether something was missed.
  */
 export class EventReader {
-  readonly key: string;
-  /** How long Redis may take to answer. */
-  readonly timeoutMs: number;
-  readonly #client: ReturnType<typeof redisClient>;
-  #connecting: Promise<void> | undefined;
+  readonly #key: string;
+  readonly #timeoutMs: number;
+  readonly #connection: RedisConnection;
 
-  constructor(source: { url: string; key: string; timeoutMs: number }) {
-    this.key = source.key;
-    this.timeoutMs = source.timeoutMs;
-    this.#client = redisClient(source.url, () => {}, { mends: false }); // whoever waits for an answer hears of it
+  constructor({ connect, key, timeoutMs }: Pick<EventSource, "connect" | "key" | "timeoutMs">) {
+    this.#key = key;
+    this.#timeoutMs = timeoutMs;
+    this.#connection = connect(() => {}); // whoever waits for an answer hears of its failure
   }
 
-  async connect(): Promise<void> {
-    this.#connecting = this.#client.connect().then(() => {});
-    await withDeadline(this.#connecting, this.timeoutMs, "Redis did not answer");
+  async connected(): Promise<void> {
+    await withDeadline(this.#connection.ready, this.#timeoutMs, "Redis did not answer");
   }
 
   async close(): Promise<void> {
-    if (this.#client.isOpen) this.#client.destroy();
-    await this.#connecting?.catch(() => {});
+    await this.#connection.destroy();
   }
 
   /** The id of the newest event. */
   async lastId(): Promise<string> {
-    const [newest] = await this.#ask<Entry[]>(["XREVRANGE", this.key, "+", "-", "COUNT", "1"]);
+    const [newest] = await this.#ask<Entry[]>(["XREVRANGE", this.#key, "+", "-", "COUNT", "1"]);
     return newest?.[0] ?? "0-0";
   }
 
   /** Whether the history still has an event. */
   async has(id: string): Promise<boolean> {
-    return (await this.#ask<Entry[]>(["XRANGE", this.key, id, id, "COUNT", "1"])).length > 0;
+    return (await this.#ask<Entry[]>(["XRANGE", this.#key, id, id, "COUNT", "1"])).length > 0;
   }
 
   /** At most `count` events after the id; none when there are none for a while. */
   async read(after: string, count: number): Promise<RawEvent[]> {
     const reply = await this.#ask<[key: string, entries: Entry[]] | null>(
-      ["XREAD", "COUNT", String(count), "BLOCK", String(READ_WAIT_MS), "STREAMS", this.key, after],
+      ["XREAD", "COUNT", String(count), "BLOCK", String(READ_WAIT_MS), "STREAMS", this.#key, after],
       READ_WAIT_MS,
     );
     return (reply?.[1] ?? []).map(([id, fields]) => [id, fields[1] ?? ""]);
   }
 
-  async #ask<T>(command: string[], waitMs = 0): Promise<T> {
-    const reply = this.#client.sendCommand<T>(command, { typeMapping: { [RESP_TYPES.MAP]: Array } });
-    return await withDeadline(reply, this.timeoutMs + waitMs, "Redis did not answer");
+  async #ask<T extends Reply>(command: string[], waitMs = 0): Promise<T> {
+    const reply = this.#connection.send<T>(...command);
+    return await withDeadline(reply, this.#timeoutMs + waitMs, "Redis did not answer");
   }
 }

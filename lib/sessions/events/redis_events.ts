@@ -28,7 +28,7 @@ export class RedisEvents implements SessionEvents {
       const close = () => reader.close();
       signal.addEventListener("abort", close, { once: true });
       try {
-        await reader.connect();
+        await reader.connected();
         yield* this.#read(reader, state, signal);
       } catch (error) {
         if (signal.aborted) return;

@@ -1,9 +1,20 @@
 import { Counter, createMetrics, Gauge, Histogram, type Registry } from "../../service/metrics.ts";
 import type { RegistryObserver } from "../registry/redis/redis_registry.ts";
-import type { Counts } from "../server.ts";
+import type { RefusalReason } from "./connect.ts";
 
 /** Upper bounds of the histograms, seconds: from a round trip on one host to a lease. */
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** How many sockets of a process are in which state now. */
+export interface Counts {
+  /** WebSockets, established or not. */
+  connections(): number;
+  established(): number;
+  /** Descriptors that the transport has lost. */
+  lost(): number;
+  /** Who reads the events. */
+  readers(): number;
+}
 
 /** What `/metrics` of a session server shows. */
 export class SessionMetrics implements RegistryObserver {
@@ -85,7 +96,7 @@ export class SessionMetrics implements RegistryObserver {
     gauge("solo_connections", "Sockets open now in this process", counts.connections);
     gauge(
       "solo_sockets_lost",
-      "Descriptors of peers that reset the connection during the upgrade",
+      "Descriptors lost to peers that reset the connection during the upgrade; never with --transport node",
       counts.lost,
     );
     gauge("solo_event_readers", "Who reads the events of sessions now in this process", counts.readers);
@@ -104,7 +115,7 @@ export class SessionMetrics implements RegistryObserver {
     this.#closed.inc({ code });
   }
 
-  onRefused(reason: "bad-request" | "draining" | "full" | "no-lease"): void {
+  onRefused(reason: RefusalReason): void {
     this.#refused.inc({ reason });
   }
 

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { CLOSE_CODES } from "../close_codes.ts";
+import type { IncomingRequest } from "../transport/transport.ts";
 import chartJs from "../page/chart.js" with { type: "text" };
 import clientJs from "../page/client.js" with { type: "text" };
 import domJs from "../page/dom.js" with { type: "text" };
@@ -68,7 +69,7 @@ export class Page {
    * The answer to a GET or HEAD, or nothing where the request is not for the page: another path, or one for `/` that
    * is not a browser's wish to see something.
    */
-  answer({ method, headers }: Request, path: string): Response | undefined {
+  answer({ method, headers }: IncomingRequest, path: string): Response | undefined {
     const file = this.#files.get(path);
     if (!file || (method !== "GET" && method !== "HEAD")) return undefined;
     if (path === "/" && (headers.has("upgrade") || !headers.get("accept")?.includes("text/html"))) {

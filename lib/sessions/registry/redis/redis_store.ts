@@ -1,22 +1,18 @@
 /**
- * What the cluster keeps in Redis, and the only place that knows how: keys, scripts, the text of a line.
+ * What the cluster keeps in Redis, and the only place that knows how: keys, commands, the text of a line.
  *
- * With the prefix `solo`: `solo:sessions:0` … `solo:sessions:255`, hashes `client_id -> line` (see lua/line.lua), a
+ * With the prefix `solo`: `solo:sessions:0` … `solo:sessions:255`, hashes `client_id -> line` (see lua/shared.lua), a
  * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `solo:nodes`, a sorted
- * set `node -> end of lease`; `solo:epoch`; `solo:generation` (see lua/renew.lua); `solo:events`, a stream (see
- * lua/line.lua); a channel `solo:node:<node>` each.
+ * set `node -> end of lease`; `solo:members`, a hash of what else is known of each node (see lua/renew.lua);
+ * `solo:epoch`; `solo:generation` (see lua/generation.lua); `solo:events`, a stream (see lua/shared.lua); a channel
+ * `solo:node:<node>` each.
  */
 
-import { defineScript, RESP_TYPES } from "@redis/client";
-import { messageOf } from "../../../service/errors.ts";
-import { SharedDeadline } from "../../../service/shared_deadline.ts";
-import { redisClient } from "../../redis_client.ts";
+import type { Clock } from "../../../service/clock.ts";
+import type { Connect } from "../../redis_connection.ts";
 import type { SessionEntry } from "../../session_entry.ts";
-import { RegistryUnreachableError } from "../registry.ts";
-import claimLua from "./lua/claim.lua" with { type: "text" };
-import lineLua from "./lua/line.lua" with { type: "text" };
-import releaseLua from "./lua/release.lua" with { type: "text" };
-import renewLua from "./lua/renew.lua" with { type: "text" };
+import { RedisLink } from "./redis_link.ts";
+import { SCRIPTS } from "./scripts.ts";
 
 /** Into how many hashes the sessions are spread: one of a million sessions has some 4,000 in each. */
 const BUCKETS = 256;
@@ -30,19 +26,33 @@ export interface ClaimReply {
   newestNode: string;
 }
 
-/** What a renewal is answered; `lapsed` where the others may treat the node as gone. */
+/** What a renewal is answered when it was taken. */
+export interface HeldLease {
+  answer: "held";
+  generation: string;
+  /** Redis's own clock. */
+  redisMs: number;
+  /** The clock by which epochs are given. */
+  epochUs: number;
+  /** Whether a client without a line is known to be free. */
+  settled: boolean;
+  /** Whether the node may have sessions. */
+  ready: boolean;
+  /** How many nodes have joined in this generation. */
+  joins: string;
+  /** Those that may have sessions: they have a lease, or are still to announce what they have. None: it is not known. */
+  nodes: string[];
+  deadNodes: string[];
+}
+
 export type RenewReply =
-  | { lapsed: true }
-  | {
-    lapsed: false;
-    generation: string;
-    /** Whether a client without a line is known to be free. */
-    settled: boolean;
-    redisNowMs: number;
-    /** Those that may have sessions: they have a lease, or are still to announce what they have. */
-    nodes: string[];
-    deadNodes: string[];
-  };
+  | HeldLease
+  /** The others may treat the node as gone. */
+  | { answer: "lapsed" }
+  /** A newer connection of this process has renewed. */
+  | { answer: "late" }
+  /** The other nodes have another lease. */
+  | { answer: "lease"; leaseMs: number };
 
 /** What the caller of `release` knows of the session; see lua/release.lua. */
 export type ReleaseMode = "held" | "ended" | "dead";
@@ -63,8 +73,8 @@ type RawEvent = [id: string, text: string];
 
 /** How a store reaches its Redis, and whom it tells. */
 export interface RedisStoreOptions {
-  /** `redis://` or `rediss://`, with user, password and database where needed. */
-  url: string;
+  connect: Connect;
+  clock: Clock;
   /** Stands before every key and channel. */
   prefix: string;
   /** How long one command may take. */
@@ -85,101 +95,63 @@ const ANSWERS: Record<string, ClaimReply["answer"]> = {
   t: "late",
 };
 
-function script(lua: string, keys: number) {
-  return defineScript({
-    SCRIPT: lua,
-    NUMBER_OF_KEYS: keys,
-    parseCommand(parser, keys: string[], args: string[]) {
-      for (const key of keys) parser.pushKey(key);
-      parser.push(...args);
-    },
-    transformReply: undefined as unknown as () => unknown,
-  });
-}
-
-const SCRIPTS = {
-  claim: script(lineLua + claimLua, 5),
-  release: script(lineLua + releaseLua, 4),
-  renew: script(lineLua + renewLua, 3),
-};
-
-type Client = ReturnType<typeof redisClient<typeof SCRIPTS>>;
-
-/** One connection to Redis that mends itself, and one method for each atomic operation. */
+/** One method for each atomic operation, over a connection to Redis that mends itself. */
 export class RedisStore {
-  readonly #options: RedisStoreOptions;
+  readonly #link: RedisLink;
+  readonly #connect: Connect;
+  readonly #commandTimeoutMs: number;
   readonly #bucketKeys: string[];
   readonly #nodesKey: string;
+  readonly #membersKey: string;
   readonly #epochKey: string;
   readonly #generationKey: string;
   readonly #eventsKey: string;
   readonly #channelPrefix: string;
-  /** Our own around every command: the library's covers only those not yet sent. */
-  readonly #deadline: SharedDeadline;
-  #client: Client | undefined;
-  #connecting: Promise<void> | undefined;
-  #lastError: Error | undefined;
 
   constructor(options: RedisStoreOptions) {
-    this.#options = options;
     const { prefix } = options;
+    this.#link = new RedisLink({ ...options, scripts: Object.values(SCRIPTS) });
+    this.#connect = options.connect;
+    this.#commandTimeoutMs = options.commandTimeoutMs;
     this.#bucketKeys = Array.from({ length: BUCKETS }, (_, i) => `${prefix}:sessions:${i}`);
     this.#nodesKey = `${prefix}:nodes`;
+    this.#membersKey = `${prefix}:members`;
     this.#epochKey = `${prefix}:epoch`;
     this.#generationKey = `${prefix}:generation`;
     this.#eventsKey = `${prefix}:events`;
     this.#channelPrefix = `${prefix}:node:`;
-    this.#deadline = new SharedDeadline(options.commandTimeoutMs, "Redis did not answer");
   }
 
   /** Whether commands can be sent. */
   get connected(): boolean {
-    return this.#client?.isReady ?? false;
+    return this.#link.connected;
+  }
+
+  /** Grows with each connection that was begun. */
+  get connection(): number {
+    return this.#link.connection;
   }
 
   /** Why there is no connection, as far as is known. */
   get lastError(): Error | undefined {
-    return this.#lastError;
+    return this.#link.lastError;
   }
 
-  /**
-   * Starts to connect, dropping the connection there may be. Returns at once; goes on trying until closed.
-   * Also the way out of a connection that is open and dead.
-   */
+  /** Gives the connection up that there may be, and makes another; goes on trying until closed. Returns at once. */
   reconnect(): void {
-    this.#client?.destroy();
-    const client: Client = redisClient(this.#options.url, (error) => {
-      if (client !== this.#client) return;
-      this.#lastError = error;
-      this.#options.onLost(error);
-    }, { mends: true, scripts: SCRIPTS });
-    client.on("ready", () => {
-      if (client === this.#client) this.#options.onConnected();
-    });
-    this.#client = client;
-    this.#connecting = client.connect().then(() => {}, () => {}); // told by the listener above
+    this.#link.reconnect();
   }
 
-  /** Ends the connection, and the wait before the next attempt where there is none. */
   async close(): Promise<void> {
-    this.#deadline[Symbol.dispose]();
-    this.#client?.destroy();
-    this.#client = undefined;
-    await this.#connecting;
+    await this.#link.close();
   }
 
-  /** Hears what is sent to a node. Lasts over reconnections, until `unsubscribe` or `reconnect`. */
+  /** Hears what is sent to a node, until the end of this connection. */
   async subscribe(node: string, listener: (message: NodeMessage) => void): Promise<void> {
-    await this.#run((client) =>
-      client.subscribe(this.#channelPrefix + node, (text) => {
-        const message = parseMessage(text);
-        if (message) listener(message);
-      })
-    );
-  }
-
-  async unsubscribe(node: string): Promise<void> {
-    await this.#run((client) => client.unsubscribe(this.#channelPrefix + node));
+    await this.#link.subscribe(this.#channelPrefix + node, (text) => {
+      const message = parseMessage(text);
+      if (message) listener(message);
+    });
   }
 
   /** Takes or asks about a place in the line of a client; see lua/claim.lua. */
@@ -191,35 +163,48 @@ export class RedisStore {
     /** `""` for a new place. */
     epoch: string;
     established: boolean;
-    /** Latest moment of Redis's clock. */
+    /** The generation and the connection of the last renewal. */
+    generation: string;
+    connection: number;
+    /** Latest moment, by Redis's own clock. */
     validUntilMs: number;
+    /** How long ago it was asked for first; 0 the first time. */
+    ageMs: number;
   }): Promise<ClaimReply> {
-    const { clientId, sessionId, node, connectedAtMs, epoch, established, validUntilMs } = place;
-    const [answer, at, newestSessionId, newestNode] = await this.#run((client) =>
-      client.claim(
-        [this.#bucketKey(clientId), this.#nodesKey, this.#epochKey, this.#generationKey, this.#eventsKey],
-        [
-          clientId,
-          sessionId,
-          node,
-          String(connectedAtMs),
-          epoch,
-          established ? "e" : "w",
-          String(Math.ceil(validUntilMs)),
-          this.#channelPrefix,
-        ],
-      )
-    ) as [string, string, string, string];
+    const { clientId, sessionId, node, connectedAtMs, epoch, established } = place;
+    const [answer, at, newestSessionId, newestNode] = await this.#link.run<[string, string, string, string]>(
+      SCRIPTS.claim,
+      [
+        this.#generationKey,
+        this.#bucketKey(clientId),
+        this.#nodesKey,
+        this.#membersKey,
+        this.#epochKey,
+        this.#eventsKey,
+      ],
+      [
+        clientId,
+        sessionId,
+        node,
+        String(connectedAtMs),
+        epoch,
+        established ? "e" : "w",
+        String(place.connection),
+        place.generation,
+        String(Math.floor(place.validUntilMs)),
+        String(Math.ceil(place.ageMs)),
+        this.#channelPrefix,
+      ],
+    );
     return { answer: ANSWERS[answer]!, epoch: at, newestSessionId, newestNode };
   }
 
   /** Takes a session out of the line of its client; returns whether it was there. See lua/release.lua. */
   async release(clientId: string, sessionId: string, mode: ReleaseMode): Promise<boolean> {
-    const removed = await this.#run((client) =>
-      client.release(
-        [this.#bucketKey(clientId), this.#generationKey, this.#nodesKey, this.#eventsKey],
-        [clientId, sessionId, this.#channelPrefix, mode],
-      )
+    const removed = await this.#link.run<number>(
+      SCRIPTS.release,
+      [this.#generationKey, this.#bucketKey(clientId), this.#nodesKey, this.#eventsKey],
+      [clientId, sessionId, this.#channelPrefix, mode],
     );
     return removed === 1;
   }
@@ -228,53 +213,65 @@ export class RedisStore {
   async renew(lease: {
     node: string;
     leaseMs: number;
-    /** The generation in which all sessions were announced; `""` for a process that has just started. */
-    knownGeneration: string;
-    mode: "join" | "renew";
-    graceMs: number;
+    connection: number;
+    mode: "join" | "joining" | "renew";
+    /** The generation in which all sessions were announced; `""` for a process that has none from before. */
+    generation: string;
+    /** As the last renewal in that generation has said. */
+    joins: string;
+    nodes: string[];
+    epochUs: number;
     /** A node that this process was; `""` for none. */
     formerNode: string;
-    /** The nodes that may have sessions, by the last renewal in `knownGeneration`. */
-    knownNodes: string[];
   }): Promise<RenewReply> {
-    const { node, leaseMs, knownGeneration, mode, graceMs, formerNode, knownNodes } = lease;
-    const [status, generation, now, settled, nodes, deadNodes] = await this.#run((client) =>
-      client.renew(
-        [this.#nodesKey, this.#generationKey, this.#eventsKey],
-        [node, String(leaseMs), knownGeneration, mode, String(graceMs), formerNode, ...knownNodes],
-      )
-    ) as [string, string, string, string, string[], string[]];
-    if (status === "lapsed") return { lapsed: true };
+    const { node, leaseMs, connection, mode, generation, joins, nodes, epochUs, formerNode } = lease;
+    type Held = [string, string, string, string, string, string, string | number, string[], string[]];
+    const reply = await this.#link.run<[status: string, leaseMs: string] | Held>(
+      SCRIPTS.renew,
+      [this.#generationKey, this.#nodesKey, this.#membersKey, this.#eventsKey],
+      [
+        node,
+        String(leaseMs),
+        String(connection),
+        mode,
+        generation,
+        joins,
+        String(Math.floor(epochUs)),
+        formerNode,
+        ...nodes,
+      ],
+    );
+    switch (reply[0]) {
+      case "lapsed":
+      case "late":
+        return { answer: reply[0] };
+      case "lease":
+        return { answer: "lease", leaseMs: Number(reply[1]) };
+    }
+    const [, heldGeneration, redisMs, heldEpochUs, settled, ready, heldJoins, heldNodes, deadNodes] =
+      reply as Held;
     return {
-      lapsed: false,
-      generation,
+      answer: "held",
+      generation: heldGeneration,
+      redisMs: Number(redisMs),
+      epochUs: Number(heldEpochUs),
       settled: settled === "settled",
-      redisNowMs: Number(now),
-      nodes,
+      ready: ready === "ready",
+      joins: String(heldJoins),
+      nodes: heldNodes,
       deadNodes,
     };
   }
 
-  /** Forgets a node that leaves in order. */
-  async forget(node: string): Promise<void> {
-    await this.#run((client) => client.zRem(this.#nodesKey, node));
-  }
-
-  /** Forgets the nodes whose lease had ended by `redisMs`, a moment of Redis's clock. */
-  async forgetDead(redisMs: number): Promise<void> {
-    await this.#run((client) => client.zRemRangeByScore(this.#nodesKey, "-inf", Math.floor(redisMs)));
+  /** Forgets a node that leaves in order, or `""`, and those of others that are still dead. */
+  async forget(node: string, dead: string[] = []): Promise<void> {
+    const keys = [this.#generationKey, this.#nodesKey, this.#membersKey];
+    await this.#link.run(SCRIPTS.forget, keys, [node, ...dead]);
   }
 
   /** The nodes that hold a lease now. */
   async liveNodes(): Promise<Set<string>> {
-    const [time, nodes] = await this.#run((client) =>
-      Promise.all([
-        client.sendCommand<[string, string]>(["TIME"]),
-        client.zRangeWithScores(this.#nodesKey, 0, -1),
-      ])
-    );
-    const nowMs = Number(time[0]) * 1000 + Number(time[1]) / 1000;
-    return new Set(nodes.filter(({ score }) => score > nowMs).map(({ value }) => value));
+    return new Set(await this.#link.run<string[]>(SCRIPTS.nodes, [this.#generationKey, this.#nodesKey], []));
   }
 
   /** All lines, bucket by bucket: pages of holders, the oldest of a client first. The next page is read ahead. */
@@ -294,47 +291,25 @@ export class RedisStore {
 
   /** At most `count` events from the id `from` to the id `to`, both included. */
   async eventRange(from: string, to: string, count: number): Promise<RawEvent[]> {
-    const entries = await this.#run((client) =>
-      client.sendCommand<[id: string, fields: string[]][]>([
-        ...["XRANGE", this.#eventsKey, from, to],
-        ...["COUNT", String(count)],
-      ])
+    const entries = await this.#link.send<[id: string, fields: string[]][]>(
+      ...["XRANGE", this.#eventsKey, from, to, "COUNT", String(count)],
     );
     return entries.map(([id, fields]) => [id, fields[1] ?? ""]);
   }
 
   /** Where a reader of the events connects, and the key that it reads. */
-  get eventSource(): { url: string; key: string; timeoutMs: number } {
-    return { url: this.#options.url, key: this.#eventsKey, timeoutMs: this.#options.commandTimeoutMs };
+  get eventSource(): { connect: Connect; key: string; timeoutMs: number } {
+    return { connect: this.#connect, key: this.#eventsKey, timeoutMs: this.#commandTimeoutMs };
   }
 
   #bucket(key: string): Promise<string[]> {
-    // a flat array: an object would put clients named like numbers first
-    return this.#run((client) =>
-      client.sendCommand<string[]>(["HGETALL", key], { typeMapping: { [RESP_TYPES.MAP]: Array } })
-    );
+    return this.#link.send<string[]>("HGETALL", key);
   }
 
   #bucketKey(clientId: string): string {
     let hash = 0x811c9dc5; // FNV-1a over UTF-16 units
     for (let i = 0; i < clientId.length; i++) hash = Math.imul(hash ^ clientId.charCodeAt(i), 0x01000193);
     return this.#bucketKeys[(hash >>> 0) % BUCKETS]!;
-  }
-
-  /** Sends a command where there is a connection, and gives its failure the name that callers know. */
-  async #run<T>(command: (client: Client) => Promise<T>): Promise<T> {
-    const client = this.#client;
-    if (!client?.isReady) {
-      throw new RegistryUnreachableError("Redis is not connected", { cause: this.#lastError });
-    }
-    const sentAt = performance.now();
-    try {
-      const reply = await this.#deadline.limit(command(client));
-      this.#options.onRoundTrip?.(performance.now() - sentAt);
-      return reply;
-    } catch (error) {
-      throw new RegistryUnreachableError(messageOf(error), { cause: error });
-    }
   }
 }
 

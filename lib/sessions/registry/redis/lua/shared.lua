@@ -1,14 +1,32 @@
 -- What the scripts share; it stands before each of them.
 --
+-- KEYS[1] is for all of them the hash of the generation, see generation.lua.
+
+local function text(number) return string.format("%.0f", number) end
+
+local fields = { "id", "began_at", "settles_at", "now", "time", "lease", "epochs", "witnessed" }
+local generation = {}
+for i, value in ipairs(redis.call("HMGET", KEYS[1], unpack(fields))) do generation[fields[i]] = value end
+
+-- Redis's own clock, ms: it may be set.
+local time = redis.call("TIME")
+time = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- The clock of the leases, ms. It goes as Redis's own, from what both were at the last renewal, but never back, and
+-- between two renewals by no more than a twentieth of a lease: a clock that is set ends no lease early and prolongs none.
+local now = time
+if generation.now then
+  local passed = math.max(0, time - tonumber(generation.time))
+  now = tonumber(generation.now) + math.floor(math.min(passed, tonumber(generation.lease) / 20))
+end
+
 -- The line of a client_id is one text: its holders from the oldest to the newest, joined by "|", each of five words:
 --   session_id node epoch connected_at state
--- epoch counts claims and grows over data loss; connected_at is Unix time in ms; state is one of
+-- epoch says when the session came, by a clock in microseconds that grows over data loss; connected_at is Unix time in
+-- ms; state is one of
 --   e  established: it may be talking to its client
 --   w  waits until it is alone in the line
 --   v  waits, and the session that was established has just left the line, so no unknown one can be hiding
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function parse(line)
   local holders = {}
@@ -29,9 +47,9 @@ end
 -- The last 20,000 or so of what has become of established sessions, in the order in which it did, for whoever follows;
 -- written together with the line, so that both tell the same story. An entry's one field holds the words
 --   opened|replaced|closed session_id node epoch connected_at client_id
--- or "reset": data may have been lost, what follows does not continue what stood before (see renew.lua).
-local function note(stream, text)
-  redis.call("XADD", stream, "MAXLEN", "~", "20000", "*", "e", text)
+-- or "reset": data may have been lost, what follows does not continue what stood before (see generation.lua).
+local function note(stream, words)
+  redis.call("XADD", stream, "MAXLEN", "~", "20000", "*", "e", words)
 end
 
 local function note_session(stream, what, h, client_id)

@@ -1,0 +1,18 @@
+/** The scripts that Redis runs, each as one text. */
+
+import claimLua from "./lua/claim.lua" with { type: "text" };
+import forgetLua from "./lua/forget.lua" with { type: "text" };
+import generationLua from "./lua/generation.lua" with { type: "text" };
+import nodesLua from "./lua/nodes.lua" with { type: "text" };
+import releaseLua from "./lua/release.lua" with { type: "text" };
+import renewLua from "./lua/renew.lua" with { type: "text" };
+import sharedLua from "./lua/shared.lua" with { type: "text" };
+
+/** By the name of their operation. */
+export const SCRIPTS = {
+  claim: sharedLua + claimLua,
+  release: sharedLua + releaseLua,
+  renew: sharedLua + generationLua + renewLua,
+  nodes: sharedLua + nodesLua,
+  forget: sharedLua + forgetLua,
+} as const;

@@ -1,0 +1,31 @@
+import { DenoTransport } from "./deno_serve.ts";
+import { NodeTransport } from "./node_http.ts";
+import type { Transport, TransportName, TransportOptions } from "./transport.ts";
+
+/**
+ * Starts the transport of a name.
+ *
+ * @throws {ProgramError} when it cannot listen there.
+ */
+export function listen(name: TransportName, options: TransportOptions): Promise<Transport> {
+  return name === "deno" ? DenoTransport.listen(options) : NodeTransport.listen(options);
+}
+
+/**
+ * The transport for an address where none was asked for: `deno` where only this machine can connect, `node` where others
+ * can, since the first has holes that cannot be closed; docs/sessions-protocol.md names them.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(transportFor("localhost"), "deno");
+ * assert.equal(transportFor("127.0.0.1"), "deno");
+ * assert.equal(transportFor("::1"), "deno");
+ * assert.equal(transportFor("0.0.0.0"), "node");
+ * assert.equal(transportFor("solo.example"), "node");
+ * ```
+ */
+export function transportFor(hostname: string): TransportName {
+  const isLoopback = hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
+  return isLoopback ? "deno" : "node";
+}

@@ -1,0 +1,280 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { getRequestListener } from "@hono/node-server";
+import { listenError, messageOf } from "../../service/errors.ts";
+import { getLogger } from "../../service/log.ts";
+import { Attention, ticks } from "./attention.ts";
+import { acceptKey, handshakeFault } from "./handshake.ts";
+import { NodeConnection } from "./node_connection.ts";
+import { text } from "./text.ts";
+import {
+  addressText,
+  CLOSE_TIMEOUT_MS,
+  hostnamesOf,
+  type IncomingRequest,
+  MAX_MESSAGE_BYTES,
+  type RequestInfo,
+  type Transport,
+  type TransportOptions,
+  Upgrade,
+} from "./transport.ts";
+
+const log = getLogger(["solo", "transport"]);
+
+/** How long the head of a request may take, and all of it, and how often that is looked at. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+const CHECKING_INTERVAL_MS = 1_000;
+
+/** Connections that have not been accepted yet, as the kernel keeps them. */
+const BACKLOG = 511;
+
+/** How often listeners are told to go on, see `#rearm`. */
+const REARM_TICKS = ticks(1_000);
+
+/** The longest head of a request. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** What a client is told whose request is none, by the code of the error. */
+const CLIENT_ERRORS: Record<string, [status: number, line: string]> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "the request was not complete in time"],
+  HPE_HEADER_OVERFLOW: [431, `the head of a request is limited to ${MAX_HEADER_BYTES / 1024} KiB`],
+};
+
+/** `node:http` with WebSockets by the npm package ws. */
+export class NodeTransport implements Transport {
+  readonly name = "node";
+  readonly lost = 0;
+  readonly addresses: string[] = [];
+  readonly attention: Attention;
+  readonly #options: TransportOptions;
+  readonly #servers: Server[] = [];
+  readonly #connections = new Set<NodeConnection>();
+  #port: number;
+
+  private constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#port = options.port;
+    this.attention = new Attention({
+      maxMessages: options.maxMessages,
+      onAwake: options.onAwake,
+      onTick: () => {
+        const { tick } = this.attention;
+        for (const connection of this.#connections) connection.onTick(tick);
+        if (tick % REARM_TICKS === 0) this.#rearm();
+      },
+    });
+  }
+
+  /**
+   * Listens.
+   *
+   * @throws {ProgramError} when it cannot listen there.
+   */
+  static async listen(options: TransportOptions): Promise<NodeTransport> {
+    const transport = new NodeTransport(options);
+    for (const hostname of hostnamesOf(options.hostname)) {
+      try {
+        await transport.#listenOn(hostname);
+      } catch (error) {
+        const isMissing = (error as { code?: string }).code === "EADDRNOTAVAIL";
+        if (transport.#servers.length > 0 && isMissing) continue; // no IPv6 here
+        await transport.close();
+        throw listenError(error, addressText(hostname, transport.#port));
+      }
+    }
+    return transport;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  async close(): Promise<void> {
+    this.attention[Symbol.dispose]();
+    const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const server of this.#servers) server.closeIdleConnections();
+    await Promise.race([Promise.all(closed), delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    for (const server of this.#servers) server.closeAllConnections();
+    for (const connection of this.#connections) connection.terminate();
+  }
+
+  onGone(connection: NodeConnection): void {
+    this.#connections.delete(connection);
+  }
+
+  async #listenOn(hostname: string): Promise<void> {
+    const server = createServer({
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECKING_INTERVAL_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false, // the handler says what is missing
+      noDelay: true,
+    });
+    const respond = this.#responder();
+    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+      if (Number(request.headers["content-length"] ?? 0) <= MAX_MESSAGE_BYTES) {
+        return respond(request, response);
+      }
+      response.writeHead(413, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+      response.end(`a body is limited to ${MAX_MESSAGE_BYTES / 1024} KiB\n`);
+    });
+    server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
+      this.#upgrade(request, socket, head).catch((error) => {
+        log.error("cannot answer a request to upgrade: {error}", { error });
+        socket.destroy();
+      });
+    });
+    server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
+      if (!socket.writable) return;
+      const [status, line] = CLIENT_ERRORS[error.code ?? ""] ?? [400, "this is no HTTP request"];
+      answer(socket, text(status, line));
+    });
+    const listening = Promise.withResolvers<void>();
+    server.once("error", listening.reject);
+    server.listen({ host: hostname, port: this.#port, backlog: BACKLOG }, listening.resolve);
+    await listening.promise;
+    server.off("error", listening.reject);
+    server.on("error", (error) => log.error("cannot accept: {error}", { error: messageOf(error) }));
+    this.#port = (server.address() as AddressInfo).port;
+    this.addresses.push(addressText(hostname, this.#port));
+    this.#servers.push(server);
+  }
+
+  /**
+   * At the descriptor limit `node:net` of Deno 2.9.6 stops to accept, for good and without a word. To listen again on the
+   * same handle makes it go on, and changes nothing where it has not stopped; there is no public way to do so.
+   */
+  #rearm(): void {
+    for (const server of this.#servers) {
+      (server as Server & { _handle?: { listen(backlog: number): number } })._handle?.listen(BACKLOG);
+    }
+  }
+
+  /** The listener for requests that are no upgrades. */
+  #responder(): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+    return getRequestListener(
+      async (request, { incoming, outgoing }) => {
+        const info = new Info(incoming.socket as Socket, outgoing as ServerResponse);
+        const result = await this.#options.handler(request, info);
+        if (result instanceof Response) return result;
+        return text(400, handshakeFault(request) ?? "this request cannot be upgraded");
+      },
+      {
+        hostname: "localhost", // of a request without a Host header, as HTTP/1.0 allows
+        overrideGlobalObjects: false,
+        errorHandler: (error) => {
+          if (error instanceof Error && error.name === "RequestError") {
+            return text(400, "the Host header or the target of the request is not what HTTP allows");
+          }
+          log.error("cannot answer a request: {error}", { error });
+          return text(500, "internal error, see the log of the server");
+        },
+      },
+    ) as (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  }
+
+  async #upgrade(incoming: IncomingMessage, socket: Socket, head: Uint8Array): Promise<void> {
+    socket.on("error", ignore);
+    const result = this.#options.handler(new UpgradeRequest(incoming), new Info(socket, socket));
+    // without a turn between where there is nothing to wait for
+    const decided = result instanceof Promise ? await result : result;
+    if (decided instanceof Upgrade) this.#open(incoming, socket, head, decided);
+    else await answer(socket, decided);
+  }
+
+  #open(
+    { headers }: IncomingMessage,
+    socket: Socket,
+    head: Uint8Array,
+    { listener, protocol }: Upgrade,
+  ): void {
+    if (!socket.readable || !socket.writable) return void socket.destroy(); // the peer has left meanwhile
+    socket.setTimeout(0);
+    socket.cork(); // what is sent in this turn leaves with the answer
+    socket.write(
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+        `Sec-WebSocket-Accept: ${acceptKey(headers["sec-websocket-key"] as string)}\r\n` +
+        (protocol === undefined ? "\r\n" : `Sec-WebSocket-Protocol: ${protocol}\r\n\r\n`),
+    );
+    socket.off("error", ignore);
+    const connection = new NodeConnection(this, socket, head, listener);
+    this.#connections.add(connection);
+    connection.open();
+    socket.uncork();
+  }
+}
+
+/** A request to upgrade, as much as the handler looks at: a whole `Request` costs as much as the rest of an upgrade. */
+class UpgradeRequest implements IncomingRequest {
+  readonly headers: IncomingRequest["headers"];
+  readonly #incoming: IncomingMessage;
+
+  constructor(incoming: IncomingMessage) {
+    this.#incoming = incoming;
+    const { headers } = incoming;
+    const get = (name: string): string | null => {
+      const value = headers[name.toLowerCase()];
+      return value === undefined ? null : Array.isArray(value) ? value.join(", ") : value;
+    };
+    this.headers = { get, has: (name) => get(name) !== null };
+  }
+
+  get method(): string {
+    return this.#incoming.method!;
+  }
+
+  get url(): string {
+    const target = this.#incoming.url!;
+    return target.startsWith("/") ? `http://${this.#incoming.headers.host ?? "localhost"}${target}` : target;
+  }
+}
+
+class Info implements RequestInfo {
+  readonly #socket: Socket;
+  readonly #answer: Socket | ServerResponse;
+
+  constructor(socket: Socket, answer: Socket | ServerResponse) {
+    this.#socket = socket;
+    this.#answer = answer;
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? "";
+  }
+
+  get completed(): Promise<void> {
+    return new Promise((resolve) => this.#answer.once("close", resolve));
+  }
+}
+
+function ignore(): void {}
+
+/** Answers on a socket that no `ServerResponse` stands before, and ends the connection. */
+async function answer(socket: Socket, response: Response): Promise<void> {
+  const head = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
+  for (const [name, value] of response.headers) head.push(`${name}: ${value}`);
+  head.push("connection: close", "", "");
+  try {
+    await pipeline(async function* () {
+      yield new TextEncoder().encode(head.join("\r\n"));
+      if (response.body) yield* response.body;
+    }, socket);
+  } catch {
+    // the peer has left
+  }
+  socket.destroy();
+}
