@@ -23,7 +23,7 @@ const CROWDS: Record<string, string> = {
   "requests for a result of a MiB": '{"type":"get_result","task_id":1}\n'.repeat(100),
   "requests for the list": '{"type":"list"}\n'.repeat(1000),
   "a task with a text of a MiB": large("too_long_echo"),
-  "a task with a name of a MiB": large("x".repeat(MIB / 2)).slice(0, -MIB / 2) + '"}\n',
+  "a task with a name of a MiB": `{"type":"run","task_name":"${"x".repeat(MIB - 100)}","data":""}\n`,
   "a hundred small tasks": '{"type":"run","task_name":"too_long_echo","data":"x"}\n'.repeat(100),
 };
 
