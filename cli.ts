@@ -15,6 +15,7 @@ import { completionScript } from "./lib/tasks/cli/completions.ts";
 import { EXIT, Unfinished } from "./lib/tasks/cli/failures.ts";
 import { createFlagForm, isFlagForm } from "./lib/tasks/cli/flag_form.ts";
 import { readText } from "./lib/tasks/cli/input.ts";
+import { printable } from "./lib/tasks/cli/texts.ts";
 
 /** 128 and the number of the signal, as shells have it. */
 const EXIT_BY_SIGNAL: Record<string, number> = { SIGINT: 130, SIGTERM: 143 };
@@ -66,6 +67,7 @@ async function serverCommand(
       connect: (signal) => TasksClient.connect({ hostname: host, port, signal, bufferBytes }),
       server: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
       json,
+      show: Deno.stdout.isTerminal() ? printable : (text) => text, // into a pipe or file goes exactly what came
       signal,
       onProgress: spinner?.show,
     });

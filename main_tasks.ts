@@ -1,11 +1,22 @@
 /** tasks-server: queues predefined tasks, runs one at a time and keeps their results. */
 
 import { InvalidArgumentError } from "commander";
-import { CATALOG } from "./lib/tasks/catalog.ts";
-import { TasksServer } from "./lib/tasks/server.ts";
+import type { TasksMetrics } from "./lib/tasks/metrics.ts";
+import { type ServerObserver, TasksServer } from "./lib/tasks/server.ts";
+import type { Watch } from "./lib/tasks/watch.ts";
 import { defaultMaxConnections } from "./lib/service/descriptors.ts";
 import { listenError } from "./lib/service/errors.ts";
-import { addLogFlags, createProgram, exitOf, flag, integer, port, seconds } from "./lib/service/flags.ts";
+import {
+  addLogFlags,
+  createProgram,
+  exitOf,
+  flag,
+  integer,
+  type ListenAddress,
+  listenAddress,
+  port,
+  seconds,
+} from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
@@ -15,6 +26,9 @@ const SHUTDOWN_DEADLINE_MS = 5_000;
 
 /** How long a client may leave a reply unread before it is cut. */
 const WRITE_TIMEOUT_MS = 30_000;
+
+/** How long a client may take for a request once it has begun it. */
+const REQUEST_TIMEOUT_MS = 30_000;
 
 const MIB = 1024 * 1024;
 
@@ -26,12 +40,14 @@ interface Flags {
   timeout?: number;
   maxRequestBytes: number;
   maxConnections: number;
+  connectionBytes: number;
   queueLimit: number;
   queueBytes: number;
   keepResults: number;
   keepBytes: number;
   taskTimeout: number;
   delayFactor: number;
+  metrics?: ListenAddress;
   logLevel: string;
   logFormat: string;
 }
@@ -75,6 +91,12 @@ function readFlags(args: string[]): Flags {
         default: defaultMaxConnections(),
       }),
     )
+    .addOption(
+      flag("--connection-bytes <bytes>", "memory for the begun requests and waiting replies of all clients", {
+        parse: atLeast1,
+        default: 64 * MIB,
+      }),
+    )
     .addOption(flag("--queue-limit <count>", "tasks that wait", { parse: atLeast1, default: 100_000 }))
     .addOption(
       flag("--queue-bytes <bytes>", "memory for the data of waiting tasks", {
@@ -90,11 +112,15 @@ function readFlags(args: string[]): Flags {
       }),
     )
     .addOption(
-      flag("--task-timeout <seconds>", "how long a task may execute", {
-        parse: seconds({ min: 0.001 }),
-        default: 60_000,
-        defaultText: "60",
-      }),
+      flag(
+        "--task-timeout <seconds>",
+        "how long the work of a task may take, its simulated duration not counted",
+        {
+          parse: seconds({ min: 0.001 }),
+          default: 60_000,
+          defaultText: "60",
+        },
+      ),
     )
     .addOption(
       flag(
@@ -106,6 +132,12 @@ function readFlags(args: string[]): Flags {
         },
       ),
     );
+  program.addOption(
+    flag("--metrics <host:port>", "serve /metrics, /healthz and /readyz there (default: nowhere)", {
+      env: "SOLO_METRICS",
+      parse: listenAddress,
+    }),
+  );
   addLogFlags(program);
   return program.parse(args.map(hyphensToUnderscores), { from: "user" }).opts();
 }
@@ -134,17 +166,40 @@ async function main(args: string[]): Promise<void> {
   });
   const log = getLogger(["solo", "tasks"]);
   using shutdown = listenForShutdown(() => Deno.exit(1));
-  let server: TasksServer;
+  const metrics = flags.metrics === undefined ? undefined : await createMetrics();
+  const server = startServer(flags, metrics);
+  await using watch = flags.metrics === undefined
+    ? undefined
+    : await startWatch(flags.metrics, server, metrics!);
+  const [address, other] = server.addresses;
+  log.info(`tasks-server {version} listening on {address}${other ? " and {other}" : ""}`, {
+    version: VERSION,
+    address,
+    other,
+  });
+  if (watch !== undefined) log.info("metrics on http://{address}/metrics", { address: watch.address });
+  await aborted(shutdown.signal);
+  log.info("{signal}: stopping, clients connected: {clients}", {
+    signal: shutdown.signal.reason,
+    clients: server.connections,
+  });
+  await server.close(SHUTDOWN_DEADLINE_MS);
+  log.info("stopped");
+}
+
+function startServer(flags: Flags, observer: ServerObserver | undefined): TasksServer {
   try {
-    server = new TasksServer({
+    return new TasksServer({
       hostname: flags.host,
       port: flags.port,
       backlog: flags.connection_limit,
       receivingBufferBytes: flags.receiving_buffer_size,
       maxRequestBytes: flags.maxRequestBytes,
       idleTimeoutMs: flags.timeout,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
       maxConnections: flags.maxConnections,
+      connectionBytes: flags.connectionBytes,
       queue: {
         maxWaiting: flags.queueLimit,
         maxWaitingBytes: flags.queueBytes,
@@ -153,30 +208,28 @@ async function main(args: string[]): Promise<void> {
       },
       taskTimeoutMs: flags.taskTimeout,
       delayFactor: flags.delayFactor,
+      observer,
     });
   } catch (error) {
     throw listenError(error, `${flags.host}:${flags.port}`);
   }
-  for (const [name, { durationMs }] of CATALOG) {
-    if (durationMs * flags.delayFactor < flags.taskTimeout) continue;
-    log.warning("{name} takes {seconds} s: it will always end in error at --task-timeout", {
-      name,
-      seconds: durationMs * flags.delayFactor / 1000,
-    });
+}
+
+// What watches is loaded only where it is asked for: it would be most of what the start costs.
+
+async function createMetrics(): Promise<TasksMetrics> {
+  const { TasksMetrics } = await import("./lib/tasks/metrics.ts");
+  return new TasksMetrics();
+}
+
+async function startWatch(where: ListenAddress, server: TasksServer, metrics: TasksMetrics): Promise<Watch> {
+  const { Watch } = await import("./lib/tasks/watch.ts");
+  try {
+    metrics.watch(server);
+    return new Watch(where, server, metrics);
+  } catch (error) {
+    throw listenError(error, `${where.hostname}:${where.port}`, { host: "--metrics", port: "--metrics" });
   }
-  const [address, other] = server.addresses;
-  log.info(`tasks-server {version} listening on {address}${other ? " and {other}" : ""}`, {
-    version: VERSION,
-    address,
-    other,
-  });
-  await aborted(shutdown.signal);
-  log.info("{signal}: stopping, clients connected: {clients}", {
-    signal: shutdown.signal.reason,
-    clients: server.connections,
-  });
-  await server.close(SHUTDOWN_DEADLINE_MS);
-  log.info("stopped");
 }
 
 try {

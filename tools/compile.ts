@@ -13,10 +13,17 @@
 
 import config from "../deno.json" with { type: "json" };
 
-/** The programs, and the modules that they start as workers: a bundle cannot know of those. */
-const PROGRAMS: Record<string, { entry: string; workers: string[] }> = {
+/**
+ * The programs, the modules that they start as workers, which a bundle cannot know of, and what V8 is told: it lets the
+ * more garbage pile up the more memory the machine has, and knows nothing of the limit of a unit or a container.
+ */
+const PROGRAMS: Record<string, { entry: string; workers: string[]; v8Flags?: string[] }> = {
   "ws-server": { entry: "main_ws.ts", workers: [] },
-  "tasks-server": { entry: "main_tasks.ts", workers: ["lib/tasks/executor_worker.ts"] },
+  "tasks-server": {
+    entry: "main_tasks.ts",
+    workers: ["lib/tasks/executor_worker.ts", "lib/tasks/worker_nursery.ts"],
+    v8Flags: ["--max-old-space-size=640"],
+  },
   "tasks-cli": { entry: "cli.ts", workers: [] },
 };
 
@@ -46,6 +53,12 @@ export function permissionFlags(set: PermissionSet): string[] {
     const items = value.filter((item) => !item.startsWith("./"));
     return items.length > 0 ? [`--allow-${name}=${items.join(",")}`] : [];
   });
+}
+
+/** The flag of `deno run` and `deno compile` that tells V8 what it is told for a program, if anything. */
+export function v8FlagsOf(name: string): string[] {
+  const flags = PROGRAMS[name]!.v8Flags;
+  return flags === undefined ? [] : [`--v8-flags=${flags.join(",")}`];
 }
 
 /** Runs a command to its end; what it writes to standard error is printed when it fails. */
@@ -81,6 +94,7 @@ function compile(name: string, passedOn: string[]): void {
   run(Deno.env.get("DENO_COMPILE") ?? Deno.execPath(), [
     ...["compile", "--quiet", "--no-config", "--no-check", "--no-prompt"],
     ...permissionFlags((config.permissions as Record<string, PermissionSet>)[name]!),
+    ...v8FlagsOf(name),
     ...workers.flatMap((file) => ["--include", file]),
     ...["--output", name, ...passedOn, program],
   ]);

@@ -28,21 +28,27 @@ export function messageOf(error: unknown): string {
  * Turns a failure to listen into one line that says what to do about it.
  *
  * @param address Where the program tried to listen, as `host:port`.
+ * @param flags Those that say where to listen.
  */
-export function listenError(error: unknown, address: string): ProgramError {
-  return new ProgramError(`cannot listen on ${address}: ${listenAdvice(error)}`, { cause: error });
+export function listenError(
+  error: unknown,
+  address: string,
+  flags: { host: string; port: string } = { host: "--host", port: "--port" },
+): ProgramError {
+  return new ProgramError(`cannot listen on ${address}: ${listenAdvice(error, flags)}`, { cause: error });
 }
 
-function listenAdvice(error: unknown): string {
+function listenAdvice(error: unknown, { host, port }: { host: string; port: string }): string {
   const { code } = error as { code?: string }; // of node:net
   if (error instanceof Deno.errors.AddrInUse || code === "EADDRINUSE") {
-    return "the port is in use; stop the program that holds it, or choose another with --port";
+    return `the port is in use; stop the program that holds it, or choose another with ${port}`;
   }
   if (error instanceof Deno.errors.PermissionDenied || code === "EACCES") {
-    return "not permitted; ports below 1024 need privileges, choose another with --port";
+    return `not permitted; ports below 1024 need privileges, choose another with ${port}`;
   }
   if (error instanceof Deno.errors.AddrNotAvailable || code === "EADDRNOTAVAIL") {
-    return "this machine has no such address; choose another with --host";
+    return `this machine has no such address; choose another with ${host}`;
   }
-  return `${messageOf(error)}; check --host and --port`;
+  const both = host === port ? host : `${host} and ${port}`;
+  return `${messageOf(error)}; check ${both}`;
 }

@@ -111,6 +111,33 @@ export function list<T>(parse: (text: string) => T) {
 /** A TCP port; 0 lets the system choose a free one. */
 export const port: (text: string) => number = integer({ min: 0, max: 65_535 });
 
+/** Where to listen. */
+export interface ListenAddress {
+  hostname: string;
+  /** 0 for a free one. */
+  port: number;
+}
+
+/**
+ * A parser for an address to listen on.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(listenAddress("localhost:9464"), { hostname: "localhost", port: 9464 });
+ * assert.deepEqual(listenAddress("[::1]:0"), { hostname: "::1", port: 0 });
+ * assert.throws(() => listenAddress("9464"), /<host>:<port>/);
+ * ```
+ */
+export function listenAddress(text: string): ListenAddress {
+  const [, bracketed, plain, number] = text.match(/^(?:\[([\da-f:.]+)\]|([^:\s[\]]+)):(\d+)$/i) ?? [];
+  const hostname = bracketed ?? plain;
+  if (hostname === undefined || Number(number) > 65_535) {
+    throw new InvalidArgumentError("Give <host>:<port>, such as 127.0.0.1:9464 or [::1]:9464.");
+  }
+  return { hostname, port: Number(number) };
+}
+
 /**
  * A parser for a number of seconds, fractions allowed; the value is in milliseconds.
  *

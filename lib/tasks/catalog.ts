@@ -6,6 +6,8 @@ export interface TaskKind {
   readonly durationMs: number;
   /** Turns the data of the task into its result. */
   readonly run: (data: string) => string;
+  /** Whether `run` takes any work: not where the result is the data. */
+  readonly works: boolean;
 }
 
 /**
@@ -19,10 +21,10 @@ export interface TaskKind {
  * ```
  */
 export const CATALOG: ReadonlyMap<string, TaskKind> = new Map([
-  ["echo", { durationMs: 0, run: same }],
-  ["revers", { durationMs: 2_000, run: reverse }],
-  ["permutation", { durationMs: 5_000, run: swapPairs }],
-  ["too_long_echo", { durationMs: 20_000, run: same }],
+  ["echo", { durationMs: 0, run: same, works: false }],
+  ["revers", { durationMs: 2_000, run: reverse, works: true }],
+  ["permutation", { durationMs: 5_000, run: swapPairs, works: true }],
+  ["too_long_echo", { durationMs: 20_000, run: same, works: false }],
 ]);
 
 /** The names in the catalogue. */

@@ -2,8 +2,8 @@
 
 import { CATALOG, TASK_NAMES } from "./catalog.ts";
 import type { Executor } from "./executor.ts";
-import { LIST_LIMIT, ProtocolError, QUEUE_IS_FULL, type Reply, type Request } from "./protocol.ts";
-import type { Task, TaskQueue } from "./queue.ts";
+import { LIST_LIMIT, QUEUE_IS_FULL, type Reply, type Request, UnknownTask } from "./protocol.ts";
+import { hasEnded, type Task, type TaskQueue } from "./queue.ts";
 
 /** The longest name of an unknown kind that is kept: enough to see a typing mistake. */
 const MAX_UNKNOWN_NAME = 64;
@@ -38,7 +38,7 @@ export class Dispatcher {
    * The reply to a request, or what it waits for.
    *
    * @param owner Who asks, as a number; decides whether `status` waits.
-   * @throws {ProtocolError} where the request names a task that is not known.
+   * @throws {UnknownTask} where the request names a task that is not known.
    */
   answer(request: Request, owner: number): Reply<Request["type"]> | TaskReply {
     switch (request.type) {
@@ -82,7 +82,7 @@ export class Dispatcher {
 
   #known(id: number): Task {
     const task = this.queue.get(id);
-    if (task === undefined) throw new ProtocolError(`no task ${id} is known`);
+    if (task === undefined) throw new UnknownTask(id);
     return task;
   }
 
@@ -99,11 +99,6 @@ export class Dispatcher {
     const { waiting, executing, kept } = this.queue.counts;
     return { tasks, total: waiting + executing + kept };
   }
-}
-
-/** Whether nothing about a task will change any more. */
-export function hasEnded(task: Task): boolean {
-  return task.status === "success" || task.status === "error";
 }
 
 function result(task: Task): Reply<"get_result"> {

@@ -1,85 +1,94 @@
-/** Executes the tasks of a queue in a worker thread, one at a time, so that a slow task never delays a reply. */
+/** Executes the tasks of a queue, one at a time: their durations pass here, their work is done in a worker thread. */
 
+import { setImmediate } from "node:timers";
+import type { Clock, Timer } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
 import { CATALOG } from "./catalog.ts";
-import type { Outcome, Task, TaskQueue } from "./queue.ts";
+import { hasEnded, type Outcome, type Task, type TaskQueue } from "./queue.ts";
+import { Workers, type WorkerThread } from "./workers.ts";
 
 const log = getLogger(["solo", "tasks", "executor"]);
-
-/** One task for the worker. It is sent a list of them, and answers with lists of their outcomes, in the same order. */
-export interface Assignment {
-  name: string;
-  data: string;
-  /** How long to pretend to work before the work. */
-  delayMs: number;
-}
 
 export interface ExecutorOptions {
   /** Multiplies the simulated durations of the catalogue. @default 1 */
   delayFactor?: number;
-  /** How long a task may execute. */
+  /** How long the work of a task may take. */
   taskTimeoutMs: number;
   /** The worker's module; another one is for tests. */
   workerUrl?: URL;
 }
 
-/** Tasks handed to the worker at once. Measured over 50 clients: one at a time 24,000 echo tasks/s, 32 at a time 50,000. */
-const MAX_HANDED = 32;
+/** Tasks without duration and work that end in one turn of the event loop: a hundred thousand may be in line. */
+const MAX_A_TURN = 64;
 
-/** Characters of data behind which no further task is handed over: copying them holds up the replies. */
-const MAX_HANDED_LENGTH = 64 * 1024;
+/**
+ * How long the worker may go on with a task that was cancelled before it is replaced. Hardly any task of the catalogue
+ * works for longer, so that cancelling costs a worker only where one hangs.
+ */
+const GRACE_MS = 1_000;
 
 /**
  * The one who takes tasks out of the queue.
  *
- * The worker executes one task at a time. Since a message to it and back takes longer than an echo, tasks without a
- * simulated duration are handed over a few at a time; only the first of them is `execute`, the others wait in its inbox
- * as they would in the queue.
+ * The task that executes first waits out its simulated duration, which costs no thread and is ended at once by `cancel`;
+ * then its work is due, at the end of the turn, and is done by the worker. Where there is no work the worker is left
+ * alone: to it and back costs an echo more than all else together.
  *
  * A worker that dies (an error that nothing caught) or that does not answer in time ends its task in `error`, and the
- * next task gets a new worker. Where it had several in hand, nobody knows which of them did it, so they are executed
- * (again) one by one, each with the full time limit. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit covers
- * that too.
+ * next task gets another worker. A worker that ends itself (`self.close()`) raises no event in Deno 2.9.6: the time limit
+ * covers that too. A task that is cancelled while it works ends at once; the next one starts when the worker is done with
+ * it, or has another worker after a second. So never do two work, but for a thread that no one can stop.
  */
 export class Executor implements Disposable {
   readonly #queue: TaskQueue;
+  readonly #clock: Clock;
   readonly #delayFactor: number;
   readonly #taskTimeoutMs: number;
-  readonly #workerUrl: URL;
-  #worker: Worker | undefined;
-  /** What the worker has in hand, in order; the first is the task that executes. */
-  #handed: Task[] = [];
-  /** How many of the next tasks are handed over singly, since one of them made a worker fail. */
-  #suspects = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #workers: Workers;
+  #worker: WorkerThread;
+  /** The task that executes and is not in the worker's hands. */
+  #pending: Task | undefined;
+  /** The rest of the pending task's duration; undefined when its work is due. */
+  #pause: Timer | undefined;
+  /** What the worker has in hand; a cancelled task too, until it is done with it. */
+  #working: Task | undefined;
+  #timeLimit: Timer | undefined;
+  #grace: Timer | undefined;
+  #worksSoon = false;
   #closed = false;
 
-  constructor(queue: TaskQueue, options: ExecutorOptions) {
+  /** @param clock What durations and limits pass by. */
+  constructor(queue: TaskQueue, clock: Clock, options: ExecutorOptions) {
     this.#queue = queue;
+    this.#clock = clock;
     this.#delayFactor = options.delayFactor ?? 1;
     this.#taskTimeoutMs = options.taskTimeoutMs;
-    // In an executable this module is part of a bundle, and its worker stands beside the bundle under the same name.
-    this.#workerUrl = options.workerUrl ?? new URL("./executor_worker.ts", import.meta.url);
-    this.#worker = this.#startWorker(); // ready before the first task comes
+    this.#workers = new Workers(options.workerUrl ?? new URL("./executor_worker.ts", import.meta.url));
+    this.#worker = this.#takeWorker();
   }
 
   /** Starts the next task if none executes; to be called when a task was added. */
   advance(): void {
-    if (this.#handed.length > 0 || this.#closed) return;
-    const task = this.#queue.startNext();
-    if (task !== undefined) this.#hand(task);
+    if (this.#pending !== undefined || this.#working !== undefined || this.#closed) return;
+    const task = this.#pending = this.#queue.startNext();
+    if (task === undefined) return;
+    const delayMs = (CATALOG.get(task.name)?.durationMs ?? 0) * this.#delayFactor;
+    if (delayMs === 0) return this.#workSoon();
+    this.#pause = this.#clock.after(delayMs, () => {
+      this.#pause = undefined;
+      this.#work();
+    });
   }
 
   /** Cancels a task of the queue, the executing one too; false when it has ended already. */
   cancel(task: Task): boolean {
-    const handed = this.#handed.includes(task);
     const cancelled = this.#queue.cancel(task);
-    if (handed) {
-      this.#dropWorker(); // the simplest way to stop it for sure; a new worker takes 15 ms
-      const [executing] = this.#handed;
-      this.#handed = [];
-      if (executing !== undefined && executing !== task) this.#hand(executing);
-      else this.advance();
+    if (task === this.#pending) {
+      this.#pause?.[Symbol.dispose]();
+      this.#pause = this.#pending = undefined;
+      this.advance();
+    } else if (cancelled && task === this.#working) {
+      this.#grace = this.#clock.after(GRACE_MS, () => this.#onGraceOver());
     }
     return cancelled;
   }
@@ -87,90 +96,99 @@ export class Executor implements Disposable {
   /** Stops the worker; what waits in the queue stays there. */
   [Symbol.dispose](): void {
     this.#closed = true;
-    this.#dropWorker();
+    this.#pause?.[Symbol.dispose]();
+    this.#stopTimers();
+    this.#worker.terminate();
+    this.#workers[Symbol.dispose]();
   }
 
-  /** Hands the task that executes to the worker, and those behind it that cost no more than the message. */
-  #hand(executing: Task): void {
-    this.#handed = [executing];
-    if (this.#suspects > 0) {
-      this.#suspects--;
-    } else if (this.#delayMs(executing) === 0) {
-      let length = executing.data.length;
-      for (const task of this.#queue.upcoming()) {
-        length += task.data.length;
-        if (this.#handed.length === MAX_HANDED || length > MAX_HANDED_LENGTH || this.#delayMs(task) > 0) {
-          break;
-        }
-        this.#handed.push(task);
-      }
-    }
-    this.#worker ??= this.#startWorker();
-    this.#timer = setTimeout(() => this.#timeOut(), this.#taskTimeoutMs);
-    this.#worker.postMessage(this.#handed.map((task): Assignment => ({
-      name: task.name,
-      data: task.data,
-      delayMs: this.#delayMs(task),
-    })));
+  /** At the end of this turn, when the replies to those who have added tasks are on their way. */
+  #workSoon(): void {
+    if (this.#worksSoon) return;
+    this.#worksSoon = true;
+    setImmediate(() => {
+      for (let i = 0; i < MAX_A_TURN && this.#isDue(); i++) this.#work();
+      this.#worksSoon = false;
+      if (this.#isDue()) this.#workSoon();
+    });
   }
 
-  #delayMs({ name }: Task): number {
-    return (CATALOG.get(name)?.durationMs ?? 0) * this.#delayFactor;
+  /** Whether there is a task whose work may begin. */
+  #isDue(): boolean {
+    return this.#pending !== undefined && this.#pause === undefined && !this.#closed &&
+      (this.#worker.isReady || this.#worker.death !== undefined || !hasWork(this.#pending));
   }
 
-  #finish(outcome: Outcome): void {
-    const task = this.#handed.shift();
-    if (task !== undefined) this.#queue.finish(task, outcome);
-    if (this.#handed.length > 0) {
-      this.#queue.startNext(); // the next in hand is the next in line
-    } else {
-      clearTimeout(this.#timer);
-      this.advance();
-    }
+  /** Has the work done that is due. Where the worker is not ready yet, it is called again when it is. */
+  #work(): void {
+    if (!this.#isDue()) return;
+    const task = this.#pending!;
+    this.#pending = undefined;
+    if (!hasWork(task)) return this.#finish(task, { result: task.data });
+    this.#working = task;
+    if (this.#worker.death !== undefined) return this.#onDeath(this.#worker.death); // before it had anything to do
+    this.#timeLimit = this.#clock.after(this.#taskTimeoutMs, () => this.#onTimeLimit());
+    this.#worker.assign({ name: task.name, data: task.data });
   }
 
-  /** The worker is of no use any more. */
-  #fail(error: string): void {
-    this.#dropWorker();
-    if (this.#handed.length > 1) {
-      this.#suspects = this.#handed.length;
-      this.#hand(this.#handed[0]!);
-    } else {
-      this.#finish({ error });
-    }
+  #finish(task: Task, outcome: Outcome): void {
+    if (!hasEnded(task)) this.#queue.finish(task, outcome); // else it was cancelled
+    this.advance();
   }
 
-  #timeOut(): void {
+  #onOutcome(outcome: Outcome): void {
+    const task = this.#working!;
+    this.#working = undefined;
+    this.#stopTimers();
+    this.#finish(task, outcome);
+  }
+
+  #onTimeLimit(): void {
     // terminate() does not stop a busy loop in Deno 2.9.6
     log.error(
       "task {id} hit the limit of {seconds} s (--task-timeout); its old thread may still be running",
       {
-        id: this.#handed[0]?.id,
+        id: this.#working?.id,
         seconds: this.#taskTimeoutMs / 1000,
       },
     );
     this.#fail(`took longer than ${this.#taskTimeoutMs / 1000} s`);
   }
 
-  #startWorker(): Worker {
-    const worker = new Worker(this.#workerUrl, { type: "module", name: "tasks" });
-    worker.onmessage = ({ data: outcomes }: MessageEvent<Outcome[]>) => {
-      for (const outcome of outcomes) this.#finish(outcome);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault(); // else the error is thrown in this thread too
-      const [message] = event.message.split("\n", 1);
-      log.error("the worker thread died: {message}", { message });
-      this.#fail(`the worker died: ${message}`);
-    };
+  #onDeath(message: string): void {
+    if (this.#working === undefined) return this.#work(); // what is due has waited for it, and ends now
+    const [reason] = message.split("\n", 1);
+    log.error("the worker thread died: {message}", { message: reason });
+    this.#fail(`the worker died: ${reason}`);
+  }
+
+  #onGraceOver(): void {
+    log.warning("a cancelled task still works: its worker is replaced, and its old thread may go on");
+    this.#fail("cancelled"); // which it is already
+  }
+
+  /** The worker is of no use any more. */
+  #fail(error: string): void {
+    this.#worker.terminate();
+    this.#worker = this.#takeWorker();
+    this.#onOutcome({ error });
+  }
+
+  #takeWorker(): WorkerThread {
+    const worker = this.#workers.take();
+    worker.onReady = () => this.#work();
+    worker.onOutcome = (outcome) => this.#onOutcome(outcome);
+    worker.onDeath = (message) => this.#onDeath(message);
     return worker;
   }
 
-  #dropWorker(): void {
-    clearTimeout(this.#timer);
-    if (this.#worker === undefined) return;
-    this.#worker.onmessage = this.#worker.onerror = null; // its late words are nobody's
-    this.#worker.terminate();
-    this.#worker = undefined;
+  #stopTimers(): void {
+    this.#timeLimit?.[Symbol.dispose]();
+    this.#grace?.[Symbol.dispose]();
+    this.#timeLimit = this.#grace = undefined;
   }
+}
+
+function hasWork({ name }: Task): boolean {
+  return CATALOG.get(name)?.works ?? true; // the worker says of an unknown one that it is unknown
 }

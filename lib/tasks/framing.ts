@@ -1,6 +1,6 @@
 /** Cuts a stream of bytes into requests, bounded in memory. */
 
-import { ProtocolError } from "./protocol.ts";
+import { MAX_NESTING, ProtocolError } from "./protocol.ts";
 
 const TAB = 0x09;
 const NEWLINE = 0x0a;
@@ -8,19 +8,25 @@ const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const NOTHING: Bytes = new Uint8Array(0);
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /**
  * Finds the requests in what a client sends.
  *
  * A request is one JSON object. It ends with its last brace: a newline after it is usual and not needed, one inside it
- * breaks the protocol. Between requests there may be any white space. Only the frame is looked at here (braces and
- * strings); whether it holds JSON is seen by who parses it. Each byte is looked at once, however it arrives.
+ * breaks the protocol. Between requests there may be any white space. Only the frame is looked at here (braces, brackets
+ * and strings), so that nothing is parsed that is expensive to parse; whether it holds JSON is seen by who parses it.
+ * Each byte is looked at once, however it arrives.
  *
  * @example
  * ```ts
@@ -38,20 +44,43 @@ const NOTHING: Bytes = new Uint8Array(0);
  */
 export class Framer {
   readonly #maxBytes: number;
-  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #maxValues: number;
   #chunk = NOTHING;
   /** The next byte of the chunk to look at. */
   #at = 0;
   /** The beginning of the current request, as far as it came in earlier chunks. */
   #begun = NOTHING;
   #begunLength = 0;
+  /** Open objects; the request ends with the last one, and the fields below it count only while there are some. */
   #depth = 0;
+  /** Open arrays. */
+  #arrays = 0;
+  #values = 0;
   #inString = false;
   #escaped = false;
 
-  /** @param maxBytes The longest request, from its first brace to its last. */
-  constructor(maxBytes: number) {
+  /**
+   * @param maxBytes The longest request, from its first brace to its last.
+   * @param maxValues How many values it may have: fields, elements, and what holds them. @default any number
+   */
+  constructor(maxBytes: number, maxValues = Infinity) {
     this.#maxBytes = maxBytes;
+    this.#maxValues = maxValues;
+  }
+
+  /** Whether a request has begun and not yet ended. */
+  get hasBegun(): boolean {
+    return this.#depth > 0;
+  }
+
+  /** The memory that the begun request takes. */
+  get begunBytes(): number {
+    return this.#begun.length;
+  }
+
+  /** Lets go of the begun request; nothing may be asked of the framer after that. */
+  drop(): void {
+    this.#begun = this.#chunk = NOTHING;
   }
 
   /** Takes the next bytes; they must not change until `next` has returned undefined. */
@@ -70,12 +99,16 @@ export class Framer {
     if (this.#depth === 0 && !this.#skipSpace()) return undefined;
     const start = this.#at;
     // kept in variables while the loop runs: 75 ns for a request of 60 bytes, half of what it takes with fields
-    let at = start, depth = this.#depth, inString = this.#inString, escaped = this.#escaped;
+    let at = start, depth = this.#depth, arrays = 0, values = 0, inString = false, escaped = false;
+    if (depth > 0) {
+      arrays = this.#arrays, values = this.#values, inString = this.#inString, escaped = this.#escaped;
+    }
     const stop = Math.min(chunk.length, start + this.#maxBytes - this.#begunLength);
     do {
       if (at === stop) {
         if (stop < chunk.length) throw new ProtocolError(`request is longer than ${this.#maxBytes} bytes`);
         this.#depth = depth, this.#inString = inString, this.#escaped = escaped;
+        this.#arrays = arrays, this.#values = values;
         this.#at = at;
         this.#keep(chunk.subarray(start));
         return undefined;
@@ -87,11 +120,20 @@ export class Framer {
         else if (byte === BACKSLASH) escaped = true;
         else if (byte === QUOTE) inString = false;
       } else if (byte === QUOTE) inString = true;
-      else if (byte === OPEN) depth++;
       else if (byte === CLOSE) depth--;
+      else if (byte === CLOSE_ARRAY) {
+        if (--arrays < 0) throw new ProtocolError("no JSON object");
+      } else if (byte === COMMA || byte === OPEN || byte === OPEN_ARRAY) {
+        if (byte === OPEN) depth++;
+        else if (byte === OPEN_ARRAY) arrays++;
+        if (depth + arrays > MAX_NESTING) throw new ProtocolError(`nesting is deeper than ${MAX_NESTING}`);
+        if (++values > this.#maxValues) {
+          throw new ProtocolError(`request has more than ${this.#maxValues} values`);
+        }
+      }
     } while (depth > 0);
     this.#at = at;
-    this.#depth = 0, this.#inString = false, this.#escaped = false;
+    this.#depth = 0;
     return this.#complete(chunk.subarray(start, at));
   }
 
@@ -140,7 +182,7 @@ export class Framer {
       this.#begunLength = 0;
     }
     try {
-      return this.#decoder.decode(whole);
+      return decoder.decode(whole);
     } catch (cause) {
       throw new ProtocolError("invalid UTF-8", { cause });
     }

@@ -20,6 +20,7 @@ const MIN_CAPACITY = 64;
  * line.leave(boris!);
  * assert.equal(line.positionOf(vera!), 2);
  * assert.equal(line.first, anna);
+ * assert.equal(line.at(2), vera);
  * ```
  */
 export class Line<T extends InLine> {
@@ -66,20 +67,29 @@ export class Line<T extends InLine> {
     return position;
   }
 
-  /** From the first to the last. */
-  *[Symbol.iterator](): Generator<T> {
-    for (let i = this.#head; i < this.#tail; i++) {
-      const item = this.#slots[i];
-      if (item !== undefined) yield item;
+  /** Who stands at a position; 1 is the first. */
+  at(position: number): T | undefined {
+    if (position < 1 || position > this.#length) return undefined;
+    // down the tree, by halves, past all subtrees that hold too few
+    let slots = 0;
+    for (let step = this.#slots.length; step > 0; step >>= 1) {
+      const taken = this.#taken[slots + step];
+      if (taken !== undefined && taken < position) {
+        slots += step;
+        position -= taken;
+      }
     }
+    return this.#slots[slots];
+  }
+
+  /** From the first to the last. Each costs O(log n), however many have left between them. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let position = 1; position <= this.#length; position++) yield this.at(position)!;
   }
 
   /** From the last to the first. */
   *backwards(): Generator<T> {
-    for (let i = this.#tail - 1; i >= this.#head; i--) {
-      const item = this.#slots[i];
-      if (item !== undefined) yield item;
-    }
+    for (let position = this.#length; position > 0; position--) yield this.at(position)!;
   }
 
   #count(slot: number, change: 1 | -1): void {
@@ -88,7 +98,7 @@ export class Line<T extends InLine> {
 
   /** At least half of the new slots are free, so that a compaction is paid by as many joins as it moves items. */
   #compact(): void {
-    const items = [...this];
+    const items = this.#slots.filter((item) => item !== undefined);
     let capacity = MIN_CAPACITY;
     while (capacity < 2 * items.length) capacity *= 2;
     this.#slots = new Array(capacity);

@@ -26,8 +26,26 @@ export interface Task {
 /** How a task ended: a result, or why there is none. */
 export type Outcome = { readonly result: string } | { readonly error: string };
 
+/** Whether nothing about a task will change any more. */
+export function hasEnded({ status }: Task): boolean {
+  return status === "success" || status === "error";
+}
+
 /** Called once, when the task has ended. */
 export type EndListener = (task: Task) => void;
+
+/** Is told what happens in a queue, to count it. */
+export interface QueueObserver {
+  /**
+   * A task has ended.
+   *
+   * @param waitMs How long it waited for its turn; undefined where it never had it.
+   * @param runMs How long it executed, its simulated duration included.
+   */
+  onTaskEnd(task: Task, waitMs?: number, runMs?: number): void;
+  /** A task was refused, since the line is full. */
+  onTaskRefused(): void;
+}
 
 /** How much a queue holds. */
 export interface QueueLimits {
@@ -56,6 +74,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export class TaskQueue {
   readonly #limits: QueueLimits;
   readonly #clock: Clock;
+  readonly #observer: QueueObserver | undefined;
   readonly #tasks = new Map<number, TaskRecord>();
   readonly #waiting = new Line<TaskRecord>();
   readonly #kept = new Line<TaskRecord>();
@@ -66,15 +85,17 @@ export class TaskQueue {
   #succeeded = 0;
   #failed = 0;
 
-  constructor(limits: QueueLimits, clock: Clock) {
+  constructor(limits: QueueLimits, clock: Clock, observer?: QueueObserver) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#observer = observer;
   }
 
   /** Adds a task to the end of the line; undefined when the line is full. */
   add(name: string, data: string, owner: number): Task | undefined {
     const bytes = this.#waitingBytes + bytesOf(data);
     if (this.#waiting.length >= this.#limits.maxWaiting || bytes > this.#limits.maxWaitingBytes) {
+      this.#observer?.onTaskRefused();
       return undefined;
     }
     this.#waitingBytes = bytes;
@@ -171,6 +192,11 @@ export class TaskQueue {
     };
   }
 
+  /** Memory now for the data of tasks that wait and for the results of those that are kept. */
+  get bytes(): { waiting: number; kept: number } {
+    return { waiting: this.#waitingBytes, kept: this.#keptBytes };
+  }
+
   #create(name: string, data: string, owner: number): TaskRecord {
     const task: TaskRecord = {
       id: ++this.#lastId,
@@ -205,12 +231,20 @@ export class TaskQueue {
       task.error = outcome.error;
       this.#failed++;
     }
+    this.#tellObserver(task);
     this.#keptBytes += keptBytesOf(task);
     this.#kept.join(task);
     this.#forgetOldest();
     const { listeners } = task;
     task.listeners = undefined;
     listeners?.forEach((listener) => listener(task));
+  }
+
+  #tellObserver(task: Task): void {
+    if (this.#observer === undefined) return;
+    const { addedAtMs, startedAtMs } = task;
+    if (startedAtMs === undefined) this.#observer.onTaskEnd(task);
+    else this.#observer.onTaskEnd(task, startedAtMs - addedAtMs, this.#clock.nowMs() - startedAtMs);
   }
 
   #forgetOldest(): void {

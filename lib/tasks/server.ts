@@ -3,10 +3,14 @@
 import { type Clock, systemClock } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import { Connection, type ConnectionContext, type ConnectionOptions } from "./connection.ts";
+import { ConnectionMemory } from "./connection_memory.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Executor } from "./executor.ts";
-import { type QueueLimits, TaskQueue } from "./queue.ts";
+import type { EndKind } from "./end_reason.ts";
+import { type QueueLimits, type QueueObserver, TaskQueue } from "./queue.ts";
+import { TroubleLog } from "./trouble_log.ts";
+import { NEVER, turnOf } from "./turns.ts";
 
 const log = getLogger(["solo", "tasks"]);
 
@@ -15,6 +19,14 @@ const ACCEPT_PAUSE_MS = 100;
 
 /** The longest time between two looks at the deadlines of connections. */
 const MAX_TICK_MS = 1000;
+
+/** Is told what happens in a server, to count it. */
+export interface ServerObserver extends QueueObserver {
+  /** A connection has ended, because the client left or for a reason. */
+  onConnectionEnd(reason: EndKind | "left"): void;
+  /** A connection was refused, since as many as may be were open. */
+  onConnectionRefused(): void;
+}
 
 /** How a server behaves. */
 export interface ServerOptions extends ConnectionOptions {
@@ -26,14 +38,18 @@ export interface ServerOptions extends ConnectionOptions {
   backlog: number;
   /** Clients at a time; the surplus is refused. */
   maxConnections: number;
+  /** What all connections together may make the server hold: begun requests and replies that wait. */
+  connectionBytes: number;
   /** How much the queue holds. */
   queue: QueueLimits;
-  /** How long a task may execute. */
+  /** How long the work of a task may take, beside its simulated duration. */
   taskTimeoutMs: number;
   /** Multiplies the simulated durations. @default 1 */
   delayFactor?: number;
   /** Where the time comes from. @default systemClock */
   clock?: Clock;
+  /** Told what happens. */
+  observer?: ServerObserver;
 }
 
 /** A running server: listens from its construction to `close()`. */
@@ -46,16 +62,16 @@ export class TasksServer {
   readonly #listeners: Deno.TcpListener[];
   /** The clients, each with the promise of its end. */
   readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #queue: TaskQueue;
   readonly #executor: Executor;
-  readonly #dispatcher: Dispatcher;
+  readonly #context: ConnectionContext;
+  readonly #troubles: TroubleLog;
   readonly #clock: Clock;
   readonly #startedAtMs: number;
   readonly #ticker: ReturnType<typeof setInterval>;
   readonly #closing = new AbortController();
   readonly #ended: Promise<unknown>;
   #lastConnection = 0;
-  #refused = 0;
-  #lastRefused = "";
 
   /**
    * Starts to listen.
@@ -66,20 +82,45 @@ export class TasksServer {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#startedAtMs = this.#clock.nowMs();
+    this.#troubles = new TroubleLog(this.#clock);
     this.#listeners = listen(options);
     this.port = this.#listeners[0]!.addr.port;
     this.addresses = this.#listeners.map(({ addr }) => addressText(addr));
-    const queue = new TaskQueue(options.queue, this.#clock);
-    this.#executor = new Executor(queue, options);
-    this.#dispatcher = new Dispatcher(queue, this.#executor, this);
-    const shortestMs = Math.min(options.writeTimeoutMs, options.idleTimeoutMs ?? Infinity);
-    this.#ticker = setInterval(() => this.#tick(), Math.max(1, Math.min(shortestMs / 10, MAX_TICK_MS)));
+    this.#queue = new TaskQueue(options.queue, this.#clock, options.observer);
+    this.#executor = new Executor(this.#queue, this.#clock, options);
+    this.#context = {
+      dispatcher: new Dispatcher(this.#queue, this.#executor, this),
+      memory: new ConnectionMemory(options.connectionBytes, () => this.#connections.keys()),
+      options,
+      clock: this.#clock,
+    };
+    const { writeTimeoutMs, requestTimeoutMs, idleTimeoutMs = Infinity } = options;
+    const shortestMs = Math.min(writeTimeoutMs, requestTimeoutMs, idleTimeoutMs);
+    this.#ticker = setInterval(
+      () => this.#check(),
+      Math.max(1, Math.min(shortestMs / 10, MAX_TICK_MS)),
+    );
     this.#ended = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
   }
 
   /** Clients connected now. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Whether a client that comes now is served: not when the server stops, or has as many clients as it may. */
+  get isReady(): boolean {
+    return !this.#closing.signal.aborted && this.#connections.size < this.#options.maxConnections;
+  }
+
+  /** Tasks now, and the memory that their texts take. */
+  get tasks(): Pick<TaskQueue, "counts" | "bytes"> {
+    return this.#queue;
+  }
+
+  /** Memory now for begun requests and for replies that wait. */
+  get connectionBytes(): number {
+    return this.#context.memory.bytes;
   }
 
   /** Milliseconds since the start. */
@@ -96,12 +137,15 @@ export class TasksServer {
     this.#closing.abort();
     for (const listener of this.#listeners) listener.close();
     const timer = setTimeout(() => {
-      for (const connection of this.#connections.keys()) connection.cut("it did not read its last replies");
+      for (const connection of this.#connections.keys()) {
+        connection.cut({ kind: "slow-reader", text: "it did not read its last replies" });
+      }
     }, deadlineMs);
     for (const connection of this.#connections.keys()) connection.finish();
     await Promise.all([...this.#connections.values(), this.#ended]);
     clearTimeout(timer);
     clearInterval(this.#ticker);
+    this.#troubles[Symbol.dispose]();
     this.#executor[Symbol.dispose]();
   }
 
@@ -113,44 +157,38 @@ export class TasksServer {
         conn = await listener.accept();
       } catch (error) {
         if (this.#closing.signal.aborted) break;
-        log.error("cannot accept a connection: {error}", { error: messageOf(error) });
+        this.#troubles.notAccepted(messageOf(error));
         await pause(ACCEPT_PAUSE_MS, this.#closing.signal);
         continue;
       }
       this.#welcome(conn);
+      await turnOf(NEVER); // a rush of clients must not keep those waiting who are here
     }
   }
 
   #welcome(conn: Deno.TcpConn): void {
-    const id = ++this.#lastConnection;
-    const connection = new Connection(conn, id, this.#dispatcher, this.#options, this.#clock);
-    if (this.#connections.size >= this.#options.maxConnections) {
-      this.#refused++;
-      this.#lastRefused = connection.peer;
+    const { maxConnections, observer } = this.#options;
+    const connection = new Connection(conn, ++this.#lastConnection, this.#context);
+    const { peer } = connection;
+    if (this.#connections.size >= maxConnections) {
       connection.cut();
+      this.#troubles.refused(peer, `${maxConnections} are open (--max-connections)`);
+      observer?.onConnectionRefused();
       return;
     }
     conn.setNoDelay(); // replies are whole when they are written
-    const { peer } = connection;
     log.debug("{peer} connected", { peer });
     const end = connection.serve().then((reason) => {
       this.#connections.delete(connection);
+      observer?.onConnectionEnd(reason?.kind ?? "left");
       if (reason === undefined) log.debug("{peer} left", { peer });
-      else log.warning("closed {peer}: {reason}", { peer, reason });
+      else this.#troubles.closed(peer, reason);
     });
     this.#connections.set(connection, end);
   }
 
-  #tick(): void {
-    for (const connection of this.#connections.keys()) connection.checkDeadlines();
-    if (this.#refused === 0) return;
-    // once a tick, so that a flood of connections is not a flood of lines
-    log.warning("refused {count} connections, the last from {peer}: {limit} are open (--max-connections)", {
-      count: this.#refused,
-      peer: this.#lastRefused,
-      limit: this.#options.maxConnections,
-    });
-    this.#refused = 0;
+  #check(): void {
+    for (const connection of this.#connections.keys()) connection.check();
   }
 }
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { commandOf, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
+import { Peer } from "../support/tasks.ts";
 import { Terminal } from "../support/terminal.ts";
 
 const CTRL_C = "\x03";
@@ -58,6 +59,37 @@ Deno.test("tasks-cli: every terminal gets the result, after a spinner without co
     assert.equal(/Task #\d+ (waits|is executing)/.test(terminal.screen), moves, JSON.stringify(variables));
     if ("NO_COLOR" in variables) assert.doesNotMatch(terminal.screen, COLOR);
   }
+});
+
+Deno.test("tasks-cli: on a terminal what would steer it is shown, into a pipe goes what came", async () => {
+  await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+  const env = addressOf(server.port);
+  const data = "a\x1b[2J\x9b1m\rb\nStatus: error \u202egnp.exe \u2067x \u2028 👨‍👩‍👧é\ud800";
+  const shown = "a\\u001b[2J\\u009b1m\\rb\\nStatus: error \\u202egnp.exe \\u2067x \\u2028 👨‍👩‍👧é\\ud800";
+  using peer = await Peer.connect(server.port);
+  await peer.ask({ type: "run", task_name: "echo", data });
+  await peer.ask({ type: "status", task_id: 1 });
+  const argument = data.slice(0, -1); // half a character cannot be an argument
+  const shownArgument = shown.slice(0, -"\\ud800".length);
+
+  const onTerminal = async (args: string[], expected: string) => {
+    await using terminal = new Terminal("tasks-cli", args, { ...env, TERM: "dumb" });
+    assert.equal(await terminal.ended, 0);
+    assert.equal(terminal.screen, expected.replaceAll("\n", "\r\n"), args.join(" "));
+  };
+  const result = `Result of task #1: ${shown}\nStatus: success\n`;
+  await onTerminal(["res", "1"], result);
+  await onTerminal(["wait", "1"], result);
+  await onTerminal(
+    ["run", "echo", argument, "--wait"],
+    `Result of task [echo]: ${shownArgument}\nStatus: success\n`,
+  );
+  await onTerminal(["res", "1", "--json"], `{"status":"success","data":"${shown}"}\n`);
+
+  const { stdout } = await runProgram("tasks-cli", ["res", "1"], { env });
+  assert.equal(stdout, `Result of task #1: ${data.toWellFormed()}\nStatus: success\n`);
+  const json = await runProgram("tasks-cli", ["res", "1", "--json"], { env });
+  assert.equal(json.stdout, JSON.stringify({ status: "success", data }) + "\n");
 });
 
 Deno.test({

@@ -91,6 +91,7 @@ Deno.test("tasks-server: a wrong command line is one line and exit code 2", asyn
     [["-t", "0"], /^ERROR: .*Give a number of seconds, 0\.001 or more/],
     [["-l", "0"], /^ERROR: .*Give a whole number from 1 to/],
     [["--delay-factor", "-1"], /^ERROR: .*Give a number from 0 to 1000/],
+    [["--metrics", "9464"], /^ERROR: .*Give <host>:<port>, such as 127\.0\.0\.1:9464/],
     [["now"], /^ERROR: too many arguments/],
   ];
   for (const [args, pattern] of wrong) {
@@ -114,21 +115,64 @@ Deno.test("tasks-server: every flag is taken, in both spellings", async () => {
         "100",
       ],
       ...["--max-connections", "1", "--queue-limit", "1", "--queue-bytes", "1000", "--keep-results", "1"],
-      ...["--keep-bytes", "1000", "--task-timeout", "0.5", "--log-level", "debug", "--log-format", "text"],
+      ...["--keep-bytes", "1000", "--task-timeout", "0.5", "--connection-bytes", "100000"],
+      ...["--metrics", "127.0.0.1:0", "--log-level", "debug", "--log-format", "text"],
     ]);
     using peer = await Peer.connect(server.port);
-    await peer.ask({ type: "run", task_name: "revers", data: "" });
-    assert.deepEqual(await peer.ask({ type: "get_result", task_id: 1, wait: true }), {
-      status: "error",
-      data: null,
-      error: "took longer than 0.5 s",
-    });
+    await peer.ask({ type: "stats" });
     using surplus = await Peer.connect(server.port);
     assert.equal(await surplus.rest(), "");
-    await server.program.line(/warning refused 1 connections, the last from .*--max-connections/);
-    await server.program.line(/error task 1 hit the limit of 0.5 s.*old thread may still be running/);
-    await server.program.line(/warning revers takes 2 s: it will always end in error at --task-timeout/);
+    await server.program.line(/warning refused 127\.0\.0\.1:\d+: "1 are open \(--max-connections\)"$/);
+    await server.program.line(/info metrics on http:\/\/127\.0\.0\.1:\d+\/metrics$/);
   }
+});
+
+Deno.test("tasks-server --metrics: serves metrics and health there, by flag or variable; where it cannot, it says so", async () => {
+  const address = /metrics on (http:\/\/127\.0\.0\.1:(\d+))\/metrics/;
+  await using server = await startServer("tasks-server", ["--metrics", "127.0.0.1:0"]);
+  const [, url, port] = await server.program.line(address);
+  for (const path of ["/healthz", "/readyz", "/metrics"]) {
+    const response = await fetch(url + path);
+    assert.equal(response.status, 200, path);
+    await response.body!.cancel();
+  }
+  {
+    const env = { SOLO_METRICS: "127.0.0.1:0" };
+    await using other = await startServer("tasks-server", [], { env });
+    const [, url] = await other.program.line(address);
+    assert.match(await (await fetch(`${url}/metrics`)).text(), /^solo_tasks_waiting 0$/m);
+  }
+  assert.deepEqual(await runProgram("tasks-server", ["--port", "0", "--metrics", `127.0.0.1:${port}`]), {
+    code: 1,
+    stdout: "",
+    stderr:
+      `ERROR: cannot listen on 127.0.0.1:${port}: the port is in use; stop the program that holds it, or ` +
+      "choose another with --metrics\n",
+  });
+  assert.equal(await server.program.stop(), 0);
+});
+
+Deno.test("tasks-server: a flood of bad clients is summed up in the log, with why and who", async () => {
+  await using server = await startServer("tasks-server");
+  const total = 300;
+  const startMs = performance.now();
+  for (let i = 0; i < total; i++) {
+    using peer = await Peer.connect(server.port);
+    await peer.send(i % 2 === 0 ? "GET / HTTP/1.1\r\n\r\n" : '{"type":"status","task_id":7}');
+    assert.equal(await peer.rest(), "");
+  }
+  const line = /warning closed (?:(\d+) connections in a second, such as "127[^"]*"|127\S+): "(.*)"$/;
+  const counts = () => {
+    const found = server.program.stderr.map((text) => text.match(line)).filter((match) => match !== null);
+    const sum = (reason: string) =>
+      found.filter(([, , why]) => why === reason).reduce((sum, [, count = 1]) => sum + Number(count), 0);
+    return { lines: found.length, http: sum("no JSON object"), unknown: sum("no task 7 is known") };
+  };
+  await until(() => counts().http + counts().unknown === total, "all are in the log");
+  const { lines, ...sums } = counts();
+  assert.deepEqual(sums, { http: total / 2, unknown: total / 2 });
+  const seconds = Math.ceil((performance.now() - startMs) / 1000);
+  assert.ok(lines <= 2 * (seconds + 1), `${lines} lines in ${seconds} s`); // one for each reason and second
 });
 
 Deno.test("tasks-server --version and --help: to stdout, exit code 0", async () => {

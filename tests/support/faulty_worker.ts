@@ -1,14 +1,29 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** A worker that does to its thread what the data of the task says, and else answers with the data. */
+/** A worker that does to its thread what the data of the task says, and else answers with the data, or who it is. */
 
-import type { Assignment } from "../../lib/tasks/executor.ts";
+import type { Assignment } from "../../lib/tasks/workers.ts";
 
-self.onmessage = ({ data: assignments }: MessageEvent<Assignment[]>) => {
-  for (const { data } of assignments) {
+const BUSY_MS = 300;
+
+/** Tells this thread from others. */
+const identity = crypto.randomUUID();
+
+self.onmessage = ({ ports }: MessageEvent) => {
+  const port = ports[0]!;
+  port.onmessage = ({ data: { data } }: MessageEvent<Assignment>) => {
     if (data === "hang") return;
     if (data === "close") return self.close();
     if (data === "die") throw new Error("out of order");
-    self.postMessage([{ result: data }]);
-  }
+    if (data === "busy") beBusy();
+    port.postMessage({ result: data === "who" ? identity : data });
+  };
+  port.postMessage("ready");
 };
+self.postMessage("up");
+
+/** Works hard, for a time. */
+function beBusy(): void {
+  const startMs = performance.now();
+  while (performance.now() - startMs < BUSY_MS);
+}

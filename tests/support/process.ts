@@ -12,6 +12,12 @@ export async function residentMiB(pid: number): Promise<number> {
   return Math.round(Number(await output("ps", "-o", "rss=", "-p", String(pid))) / 1024);
 }
 
+/** How much memory it has had in use at most. */
+export async function peakMiB(pid: number): Promise<number> {
+  const [, kib] = (await output("cat", `/proc/${pid}/status`)).match(/^VmHWM:\s+(\d+) kB$/m)!;
+  return Math.round(Number(kib) / 1024);
+}
+
 /** Waits until it has nothing to do but what comes now and then: it asks for less than a tenth of a core. */
 export async function comesToRest(pid: number): Promise<void> {
   await until(async () => {

@@ -1,7 +1,7 @@
 /** The programs of this project as child processes: from the sources, as bundles, or as executables. */
 
 import config from "../../deno.json" with { type: "json" };
-import { bundlesOf, permissionFlags, type PermissionSet } from "../../tools/compile.ts";
+import { bundlesOf, permissionFlags, type PermissionSet, v8FlagsOf } from "../../tools/compile.ts";
 import { Subprocess } from "./subprocess.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -37,7 +37,7 @@ export type ProgramName = keyof typeof ENTRY_POINTS;
 /** The command that starts a program exactly as its users start it. */
 export function commandOf(name: ProgramName): string[] {
   const path = (relative: string) => new URL(relative, ROOT).pathname;
-  const run = [Deno.execPath(), "run", "-q", "--no-prompt"];
+  const run = [Deno.execPath(), "run", "-q", "--no-prompt", ...v8FlagsOf(name)];
   if (PROGRAMS === "sources") {
     return [...run, "--config", path("deno.json"), `-P=${name}`, path(ENTRY_POINTS[name])];
   }

@@ -98,7 +98,7 @@ Deno.test("serverFailure: says what to do; what is no failure of the server stay
 });
 
 Deno.test("listText: names from other clients neither forge lines nor move the cursor", () => {
-  assert.equal(printable("a\n\x1b[2J\u202e\u2028\u0085é👋"), "a\\u{a}\\u{1b}[2J\\u{202e}\\u{2028}\\u{85}é👋");
+  assert.equal(printable("a\n\x1b[2J\u202e\u2028\u0085é👋"), "a\\n\\u001b[2J\\u202e\\u2028\\u0085é👋");
   const tasks = [{ task_id: 1, task_name: "👋".repeat(50), status: "error" as const }];
   assert.equal(
     listText({ tasks, total: 12 }),

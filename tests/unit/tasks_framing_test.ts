@@ -109,3 +109,49 @@ Deno.test("Framer: a stream that ends inside a request is refused, white space a
   assert.deepEqual(frame([bytes("{}\r\n \n")]), ["{}"]);
   assert.deepEqual(frame([]), []);
 });
+
+Deno.test("Framer: nesting over 64 is no request, whatever it is made of and however it arrives", () => {
+  const nested = (depth: number, open: string, close: string) =>
+    `{"x":${open.repeat(depth - 1)}0${close.repeat(depth - 1)}}`;
+  for (const [open, close] of [["[", "]"], ['{"a":', "}"], ['[{"a":', "}]"]] as const) {
+    const levels = open.startsWith("[{") ? 2 : 1;
+    const deep = '{"x":' + open.repeat(64 / levels);
+    for (const size of [1, 7, 1000]) {
+      const chunks = (text: string) =>
+        Array.from(
+          { length: Math.ceil(text.length / size) },
+          (_, i) => bytes(text.slice(i * size, (i + 1) * size)),
+        );
+      assert.throws(() => frame(chunks(deep), 1_000_000), new ProtocolError("nesting is deeper than 64"));
+      if (levels > 1) continue;
+      const allowed = nested(64, open, close);
+      assert.deepEqual(frame(chunks(allowed), 1_000_000), [allowed]);
+    }
+  }
+  const text = JSON.stringify({ data: "[{".repeat(100) });
+  assert.deepEqual(frame([bytes(text)], 1000), [text], "inside a string nothing counts");
+  const one = nested(40, "[", "]");
+  assert.deepEqual(frame([bytes(one + one)], 1000), [one, one], "each request counts for itself");
+});
+
+Deno.test("Framer: arrays that close more than they open are refused at once", () => {
+  assert.throws(() => frame([bytes('{"x":]')]), new ProtocolError("no JSON object"));
+  assert.throws(() => frame([bytes('{"x":[]],[')]), new ProtocolError("no JSON object"));
+});
+
+Deno.test("Framer: more values than a request may have are refused, in pieces too", () => {
+  const count = (text: string, maxValues: number, size = 1000) => {
+    const framer = new Framer(1_000_000, maxValues);
+    const found: string[] = [];
+    for (let at = 0; at < text.length; at += size) {
+      framer.feed(bytes(text.slice(at, at + size)));
+      for (let next; (next = framer.next()) !== undefined;) found.push(next);
+    }
+    return found;
+  };
+  const request = '{"a":[1,{},"x,y"]}'; // the object, the array, the inner object, two commas
+  for (const size of [1, 3, 1000]) {
+    assert.deepEqual(count(request + request, 5, size), [request, request]);
+    assert.throws(() => count(request, 4, size), new ProtocolError("request has more than 4 values"));
+  }
+});

@@ -203,3 +203,24 @@ Deno.test("Line: does not grow while members come and go behind one who stays", 
   assert.equal(line.first, patient);
   assert.throws(() => line.leave({ slot: 0 }), /without standing in it/);
 });
+
+Deno.test("Line.at: is the inverse of positionOf, whoever has left, and the line is read both ways", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(300), { maxLength: 300, size: "max" }), fc.nat(300), (leavers, size) => {
+      const line = new Line<{ slot: number }>();
+      const members = Array.from({ length: size }, () => ({ slot: 0 }));
+      for (const member of members) line.join(member);
+      const left = new Set(leavers.filter((i) => i < size));
+      for (const i of left) line.leave(members[i]!);
+      const staying = members.filter((_, i) => !left.has(i));
+      assert.deepEqual([...line], staying);
+      assert.deepEqual([...line.backwards()], staying.toReversed());
+      staying.forEach((member, i) => {
+        assert.equal(line.positionOf(member), i + 1);
+        assert.equal(line.at(i + 1), member);
+      });
+      assert.equal(line.at(0), undefined);
+      assert.equal(line.at(staying.length + 1), undefined);
+    }),
+  );
+});

@@ -35,7 +35,7 @@ export async function execute(command: ServerCommand, context: Context): Promise
 
 async function answer(command: ServerCommand, client: TasksClient, context: Context): Promise<Answer> {
   const shown = <R>(reply: R, text: (reply: R) => string) =>
-    context.json ? JSON.stringify(reply) : text(reply);
+    context.json ? context.show(JSON.stringify(reply)) : text(reply);
   switch (command.name) {
     case "run":
       return await run(command, client, context);
@@ -48,7 +48,7 @@ async function answer(command: ServerCommand, client: TasksClient, context: Cont
       const id = command.taskId;
       const reply = await lookUp("get_result", command, client, context);
       return {
-        text: shown(reply, (reply) => texts.resultText(`#${id}`, reply)),
+        text: shown(reply, (reply) => texts.resultText(`#${id}`, reply, context.show)),
         failure: failureOf(id, reply),
       };
     }
@@ -68,12 +68,12 @@ async function run(
   client: TasksClient,
   context: Context,
 ): Promise<Answer> {
-  const { json, server } = context;
+  const { json, server, show } = context;
   const reply = await start(taskName, data, client, context);
   if ("error" in reply) {
     const message = `${server} did not take the task: ${texts.printable(reply.error)}; try again later`;
     return {
-      text: json ? JSON.stringify(reply) : "",
+      text: json ? show(JSON.stringify(reply)) : "",
       failure: new ProgramError(message, { exitCode: EXIT.taskFailed }),
     };
   }
@@ -81,11 +81,11 @@ async function run(
   if (wait) {
     const ended = await whenEnded("get_result", id, client, context);
     return {
-      text: json ? JSON.stringify(ended) : texts.resultText(`[${taskName}]`, ended),
+      text: json ? show(JSON.stringify(ended)) : texts.resultText(`[${show(taskName)}]`, ended, show),
       failure: failureOf(id, ended, taskName),
     };
   }
-  const text = json ? JSON.stringify(reply) : texts.addedText(taskName, id);
+  const text = json ? show(JSON.stringify(reply)) : texts.addedText(show(taskName), id);
   // a name that this program does not know may be a slip, or known to a newer server: the server tells
   if (TASK_NAMES.includes(taskName)) return { text };
   return { text, failure: failureOf(id, await askAbout("get_result", id, client, context), taskName) };

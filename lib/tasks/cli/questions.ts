@@ -21,6 +21,8 @@ export interface Context {
   server: string;
   /** Whether the answer is to be JSON. */
   json: boolean;
+  /** Makes text from elsewhere fit for where the answer goes. JSON stays the same JSON. */
+  show: (text: string) => string;
   /** Ends the command. */
   signal: AbortSignal;
   /** Told where the awaited task stands; without it, nothing is asked for it. */

@@ -19,16 +19,23 @@ export function statusText(id: number, { status }: Reply<"status">): string {
  * The result of a task.
  *
  * @param task Names the task: `#4`, or `[revers]` where the same command has started it.
+ * @param show Makes the data fit for where it goes; `printable` for a terminal.
  *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
  * assert.equal(resultText("#4", { status: "success", data: "olleh" }), "Result of task #4: olleh\nStatus: success");
  * assert.equal(resultText("#4", { status: "waiting", data: null }), "Result of task #4: none yet\nStatus: waiting");
+ * assert.equal(resultText("#4", { status: "success", data: "a\nb" }, printable), "Result of task #4: a\\nb\nStatus: success");
  * ```
  */
-export function resultText(task: string, { status, data }: Reply<"get_result">): string {
-  return `Result of task ${task}: ${data ?? (status === "error" ? "none" : "none yet")}\nStatus: ${status}`;
+export function resultText(
+  task: string,
+  { status, data }: Reply<"get_result">,
+  show: (data: string) => string = (data) => data,
+): string {
+  const result = data === null ? (status === "error" ? "none" : "none yet") : show(data);
+  return `Result of task ${task}: ${result}\nStatus: ${status}`;
 }
 
 /** What has become of a wish to cancel. */
@@ -74,9 +81,24 @@ export function progressText(id: number, { status, position }: Reply<"status">):
   return status === "execute" ? `Task #${id} is executing` : `Task #${id}`;
 }
 
-/** A text from elsewhere as part of one line: nothing in it can move the cursor or forge another line. */
+/** Controls of a terminal and of the direction of text, other line ends, and halves of characters. */
+const UNPRINTABLE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/**
+ * A text from elsewhere as part of one line: what would move the cursor, forge a line or turn the text around is shown,
+ * in the notation of JSON, instead of obeyed. What only joins characters, as in many emoji, stays.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(printable("a\nb\x1b[2J \u202e👨‍👩‍👧"), "a\\nb\\u001b[2J \\u202e👨‍👩‍👧");
+ * ```
+ */
 export function printable(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`);
+  return text.replace(UNPRINTABLE, (char) => {
+    const short = JSON.stringify(char).slice(1, -1); // of all these, JSON itself escapes some
+    return short !== char ? short : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 function shortened(text: string): string {
