@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { sessionsOf } from "../support/cluster.ts";
-import { rawRequest, RawWebSocket } from "../support/raw_websocket.ts";
+import { rawRequest } from "../support/raw_websocket.ts";
 import { type Each, of, startOn, TRANSPORTS } from "../support/transports.ts";
 import { WsClient } from "../support/ws_client.ts";
 
