@@ -59,6 +59,8 @@ export class NodeConnection implements Connection {
   #pinged = false;
   /** The close frame is on its way, or the peer's has come. */
   #closing = false;
+  /** The peer's close frame has come. */
+  #answered = false;
   /** Nothing that comes is looked at any more. */
   #deaf = false;
   #discarded = 0;
@@ -127,7 +129,8 @@ export class NodeConnection implements Connection {
     this.#writer.close(code, reason, false, () => {
       // With the kernel, or, where this is an error, never: the connection is cut.
       this.#evidence?.resolve();
-      if (this.#deaf) this.#socket.end(); // no answer will be seen, or it has come
+      if (this.#answered) this.#socket.destroySoon();
+      else if (this.#deaf) this.#socket.end(); // no answer will be seen
     });
   }
 
@@ -168,9 +171,10 @@ export class NodeConnection implements Connection {
 
   onCloseFrame(code: number, reason: Uint8Array): void {
     this.#deaf = true;
+    this.#answered = true;
     if (this.#closing) {
       this.#evidence?.resolve();
-      this.#socket.end();
+      this.#socket.destroySoon(); // when all has been sent: RFC 6455, section 7.1.1, has the server end the connection
       return;
     }
     this.#told = true;
