@@ -36,6 +36,8 @@ export const CLOSE_CODES = {
     reason: "the session registry is out of reach, try again",
     after: "reconnect",
   },
+  /** The session has lasted as long as its token. 4401 recalls HTTP's 401 Unauthorized. */
+  tokenExpired: { code: 4401, reason: "the token has expired", after: "stay-away" },
   /** The one rule. 4409 recalls HTTP's 409 Conflict. */
   replaced: { code: 4409, reason: "replaced by a newer connection", after: "stay-away" },
 } as const satisfies Record<string, CloseCode>;
