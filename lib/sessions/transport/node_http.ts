@@ -14,7 +14,7 @@ import { getLogger } from "../../service/log.ts";
 import { Attention, ticks } from "./attention.ts";
 import { acceptKey, handshakeFault } from "./handshake.ts";
 import { NodeConnection } from "./node_connection.ts";
-import { text } from "./text.ts";
+import { RESPONSE_HEADERS, text } from "./text.ts";
 import {
   addressText,
   CLOSE_TIMEOUT_MS,
@@ -129,7 +129,11 @@ export class NodeTransport implements Transport {
       if (Number(request.headers["content-length"] ?? 0) <= MAX_MESSAGE_BYTES) {
         return respond(request, response);
       }
-      response.writeHead(413, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+      response.writeHead(413, {
+        ...RESPONSE_HEADERS,
+        "content-type": "text/plain; charset=utf-8",
+        connection: "close",
+      });
       response.end(`a body is limited to ${MAX_MESSAGE_BYTES / 1024} KiB\n`);
     });
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
