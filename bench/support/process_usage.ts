@@ -5,7 +5,16 @@ const TICK_MS = 10;
 
 /** CPU time of all threads so far, ms, in steps of 10. */
 export function cpuMs(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
+  return cpuMsOf(`/proc/${pid}/stat`);
+}
+
+/** CPU time of the main thread so far, which runs the event loop, ms, in steps of 10. */
+export function mainThreadMs(pid: number): number {
+  return cpuMsOf(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function cpuMsOf(path: string): number {
+  const stat = read(path);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the name before may hold spaces
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS; // utime, stime
 }

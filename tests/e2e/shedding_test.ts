@@ -82,6 +82,7 @@ const TASKS_CROWDS: Record<string, (i: number) => string> = {
 for (const [what, send] of Object.entries(TASKS_CROWDS)) {
   Deno.test(`tasks-server and ${CROWD} ${what}: good clients notice nothing`, async () => {
     await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+    await comesToRest(server.program.pid); // a spare worker starts after the server listens
     const before = await openDescriptors(server.program.pid);
     await using spared = await startServer("tasks-server", ["--delay-factor", "0"]);
     using resident = await Peer.connect(server.port);
