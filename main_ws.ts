@@ -19,6 +19,7 @@ import { VERSION } from "./lib/service/version.ts";
 import { type Coordination, inMemory, inRedis } from "./lib/sessions/coordination.ts";
 import { Access } from "./lib/sessions/http/access/access.ts";
 import { type AccessFlags, accessOf, addAccessFlags } from "./lib/sessions/http/access/access_flags.ts";
+import { connect } from "./lib/sessions/connect.ts";
 import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
 import { Page } from "./lib/sessions/http/page.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
@@ -146,6 +147,21 @@ function createCommandLine() {
     .description("ask the server on --host and --port whether it is ready; exit 0 or 1")
     .helpOption("--help", "print this help and exit")
     .action(() => health(program.opts<Flags>()));
+  program.command("connect")
+    .description("connect as a client, print the session_id, stay, and say why the connection ended")
+    .helpOption("--help", "print this help and exit")
+    .addOption(
+      flag("--endpoint <url>", "where the service is", {
+        env: "SOLO_ENDPOINT",
+        default: "http://localhost:8880",
+      }),
+    )
+    .addOption(flag("--client-id <text>", "who connects", { env: "SOLO_CLIENT_ID" }))
+    .action(async ({ endpoint, clientId }: { endpoint: string; clientId?: string }) => {
+      using shutdown = listenForShutdown(() => Deno.exit(1));
+      const token = Deno.env.get("SOLO_TOKEN");
+      await connect({ endpoint, clientId, token, signal: shutdown.signal, print: console.log });
+    });
   return program;
 }
 

@@ -11,19 +11,10 @@ import { until } from "../support/wait.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-const ENTRY = new URL("../support/connect_entry.ts", import.meta.url).pathname;
-const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
-
-/** As its users start it: with no more permissions than `ws-server` has. */
-const command = [
-  ...[Deno.execPath(), "run", "-q", "--no-prompt", "--config", CONFIG, "--allow-net"],
-  ...["--allow-env=SOLO_*,NO_COLOR,WS_NO_BUFFER_UTIL,WS_NO_UTF_8_VALIDATE", ENTRY, "connect"],
-];
-
 const start = (port: number, clientId: string) =>
-  new Program("ws-server", [`--endpoint=http://localhost:${port}`, `--client-id=${clientId}`], { command });
+  new Program("ws-server", ["connect", `--endpoint=http://localhost:${port}`, `--client-id=${clientId}`]);
 
-const run = (args: string[], env = {}) => runProgram("ws-server", args, { command, env });
+const run = (args: string[], env = {}) => runProgram("ws-server", ["connect", ...args], { env });
 
 async function isEstablished(client: Program): Promise<string> {
   const [sessionId] = await client.line(UUID);
