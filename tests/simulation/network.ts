@@ -71,7 +71,9 @@ export class Way {
 
 /** What goes one way over a connection, in order. */
 class Lane {
-  readonly #waiting: (() => void)[] = [];
+  /** What has yet to leave, and then what is under way. */
+  #waiting: (() => void)[] = [];
+  #underWay: (() => void)[] = [];
   #lastMs = 0;
 
   constructor(readonly connection: Connection, readonly arrive: (items: (() => void)[]) => void) {}
@@ -86,20 +88,31 @@ class Lane {
     const { way } = this.connection;
     const arrivalMs = this.#waiting.length > 0 ? way.arrivalMs(this.connection) : undefined;
     if (arrivalMs === undefined) return;
-    const items = this.#waiting.splice(0);
+    const count = this.#waiting.length;
+    this.#underWay.push(...this.#waiting);
+    this.#waiting = [];
     this.#lastMs = Math.max(this.#lastMs, arrivalMs);
-    way.world.at(this.#lastMs, () => {
-      // a stall catches what is under way, too; of what a cut catches some has arrived
-      if (
-        way.mode.kind === "cut" ? way.world.random.next() < 0.5 : way.arrivalMs(this.connection) !== undefined
-      ) {
-        this.arrive(items);
-      } else if (way.mode.kind !== "cut") this.#waiting.unshift(...items);
-    });
+    way.world.at(this.#lastMs, () => this.#onArrival(count));
   }
 
   clear(): void {
-    this.#waiting.length = 0;
+    this.#waiting = [];
+  }
+
+  #onArrival(count: number): void {
+    const { way } = this.connection;
+    if (way.mode.kind === "cut") {
+      // some of what a cut catches has arrived
+      const items = this.#underWay.splice(0, count);
+      if (way.world.random.next() < 0.5) this.arrive(items);
+      else this.#underWay = [];
+    } else if (way.arrivalMs(this.connection) !== undefined) {
+      this.arrive(this.#underWay.splice(0, count));
+    } else {
+      // a stall catches all that is under way
+      this.#waiting.unshift(...this.#underWay);
+      this.#underWay = [];
+    }
   }
 }
 

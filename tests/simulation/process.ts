@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../../lib/service/clock.ts";
 import type { Candidate, RevokeReason } from "../../lib/sessions/registry/registry.ts";
 import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import type { Reply } from "../../lib/sessions/redis_connection.ts";
+import type { Mutation } from "./mutants.ts";
 import type { Connection, Way } from "./network.ts";
 import type { World } from "./world.ts";
 
@@ -22,12 +23,6 @@ export interface Costs {
   evidenceMs: () => number;
 }
 
-/** How a mutant changes what a process does. */
-export interface ProcessMutation {
-  candidate?: (candidate: Candidate) => Candidate;
-  clock?: (clock: Clock) => Clock;
-}
-
 export interface ProcessOptions {
   world: World;
   way: Way;
@@ -37,7 +32,7 @@ export interface ProcessOptions {
   rate: number;
   costs: Costs;
   witness: Witness;
-  mutation?: ProcessMutation;
+  mutation: Mutation;
 }
 
 /** Unix time of a process's own at the beginning. */
@@ -83,7 +78,7 @@ export class SimulatedProcess {
         url: "redis://simulated",
         leaseMs,
         startTimeoutMs,
-        clock: this.options.mutation?.clock?.(this.clock) ?? this.clock,
+        clock: this.options.mutation.clock?.(this.clock) ?? this.clock,
         nodeName: () => `${this.name}.${++this.#nodes}`,
         connect: (onLost) => this.#listenIn(way.connect((run) => this.deliver(run), onLost)),
       });
@@ -98,7 +93,7 @@ export class SimulatedProcess {
     const session = new SimulatedSession(this, clientId);
     this.sessions.add(session);
     this.options.witness.onClaim(session);
-    const candidate = this.options.mutation?.candidate?.(session) ?? session;
+    const candidate = this.options.mutation.candidate?.(session) ?? session;
     this.#clocks.set(session, candidate);
     this.registry!.claim(candidate);
     return session;

@@ -1,4 +1,5 @@
 import { Lua, type LuaReply } from "./lua.ts";
+import type { Mutation } from "./mutants.ts";
 import { RedisData } from "./redis_data.ts";
 import type { World } from "./world.ts";
 
@@ -37,7 +38,7 @@ const lua = await Lua.create();
 export class SimulatedRedis {
   readonly #world: World;
   readonly #onScript: (run: ScriptRun) => void;
-  readonly #patch: (script: string) => string;
+  readonly #mutation: Mutation;
   data = new RedisData();
   #runId = "";
   #replicationId = "";
@@ -52,13 +53,10 @@ export class SimulatedRedis {
   #busyUntilMs = 0;
   #ids = 0;
 
-  constructor(
-    world: World,
-    options: { onScript: (run: ScriptRun) => void; patch?: (script: string) => string },
-  ) {
+  constructor(world: World, onScript: (run: ScriptRun) => void, mutation: Mutation = {}) {
     this.#world = world;
-    this.#onScript = options.onScript;
-    this.#patch = options.patch ?? ((script) => script);
+    this.#onScript = onScript;
+    this.#mutation = mutation;
     this.#rename();
   }
 
@@ -185,7 +183,14 @@ export class SimulatedRedis {
 
   /** Runs a script at once. */
   eval(script: string, keys: string[], args: string[]): LuaReply {
-    return lua.run(this.#patch(script), keys, args, (command) => this.#call(command));
+    const { script: patch, call: mutated } = this.#mutation;
+    const call = (command: string[]) => this.#call(command);
+    return lua.run(
+      patch?.(script) ?? script,
+      keys,
+      args,
+      mutated ? (command) => mutated(command, this.#world.nowMs, call) : call,
+    );
   }
 
   #call(command: string[]): LuaReply {

@@ -1,5 +1,5 @@
 import { Checker, type Violation } from "./checker.ts";
-import type { Mutant } from "./mutants.ts";
+import type { Mutant, Mutation } from "./mutants.ts";
 import { Way, type WayMode } from "./network.ts";
 import { describe, type Fault, type FaultSet, makePlan, type Plan } from "./plan.ts";
 import { type Costs, SimulatedProcess, type SimulatedSession } from "./process.ts";
@@ -55,6 +55,7 @@ export class Schedule {
   readonly plan: Plan;
   readonly processes: SimulatedProcess[] = [];
   readonly #options: Options;
+  readonly #mutation: Mutation;
   #names = 0;
   #calm = false;
 
@@ -63,10 +64,8 @@ export class Schedule {
     this.world = new World(options.seed, options.trace ?? false);
     this.plan = plan ?? makePlan(this.world.random, options.faults);
     this.checker = new Checker(this.world, this.plan.leaseMs);
-    this.redis = new SimulatedRedis(this.world, {
-      onScript: (run) => this.checker.onScript(run),
-      patch: options.mutant?.script,
-    });
+    this.#mutation = options.mutant?.make() ?? {};
+    this.redis = new SimulatedRedis(this.world, (run) => this.checker.onScript(run), this.#mutation);
   }
 
   async run(): Promise<Outcome> {
@@ -107,7 +106,7 @@ export class Schedule {
       rate: 1 + random.between(-MAX_DRIFT, MAX_DRIFT),
       costs: this.#costs(),
       witness: checker,
-      mutation: this.#options.mutant,
+      mutation: this.#mutation,
     });
     this.processes.push(process);
     world.tell(() => `${process.name} starts`);
