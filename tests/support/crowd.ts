@@ -1,4 +1,4 @@
-/** Many raw connections at once, and a measure of what good clients notice of them. */
+/** Many raw connections at once. */
 
 /** How many connections are begun at once: no more than a usual backlog holds. */
 const AT_ONCE = 200;
@@ -24,16 +24,4 @@ export class Crowd implements Disposable {
   [Symbol.dispose](): void {
     for (const conn of this.conns) conn.close();
   }
-}
-
-/** Does something again and again for a while; returns how long each time took, ms, the longest last. */
-export async function timesOf(act: () => Promise<void>, forMs: number): Promise<number[]> {
-  const times: number[] = [];
-  const end = performance.now() + forMs;
-  while (performance.now() < end) {
-    const startMs = performance.now();
-    await act();
-    times.push(performance.now() - startMs);
-  }
-  return times.sort((a, b) => a - b);
 }
