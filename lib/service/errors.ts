@@ -39,14 +39,14 @@ export function listenError(
 }
 
 function listenAdvice(error: unknown, { host, port }: { host: string; port: string }): string {
-  const { code } = error as { code?: string }; // of node:net
+  const { code } = error as { code?: string }; // of node:net, which says EINVAL of an address that is not there
   if (error instanceof Deno.errors.AddrInUse || code === "EADDRINUSE") {
     return `the port is in use; stop the program that holds it, or choose another with ${port}`;
   }
   if (error instanceof Deno.errors.PermissionDenied || code === "EACCES") {
     return `not permitted; ports below 1024 need privileges, choose another with ${port}`;
   }
-  if (error instanceof Deno.errors.AddrNotAvailable || code === "EADDRNOTAVAIL") {
+  if (error instanceof Deno.errors.AddrNotAvailable || code === "EADDRNOTAVAIL" || code === "EINVAL") {
     return `this machine has no such address; choose another with ${host}`;
   }
   const both = host === port ? host : `${host} and ${port}`;

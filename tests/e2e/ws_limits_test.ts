@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
-import { commandOf, Program, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
+import { Program, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { freePort } from "../support/redis.ts";
+import { startOn, TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
@@ -18,76 +19,51 @@ async function readinessOf(port: number): Promise<number> {
   return response.status;
 }
 
-Deno.test("ws-server --max-connections: refuses the surplus with 503, keeps the others, and recovers", async () => {
-  await using server = await startServer("ws-server", ["--redis", "off", "--max-connections", "5"]);
-  const clients = await Promise.all(
-    Array.from({ length: 5 }, (_, i) => WsClient.establish(server.port, `client ${i}`)),
-  );
-  for (let i = 0; i < 3; i++) {
-    using surplus = await RawWebSocket.connect(server.port, "surplus", { anyStatus: true });
-    assert.equal(surplus.answer.status, 503);
-    assert.equal(surplus.answer.headers.get("retry-after"), "1");
-  }
-  assert.equal(await readinessOf(server.port), 503, "a balancer sends no one here");
-  assert.ok(clients.every((client) => client.isOpen));
-  await clients.pop()![Symbol.asyncDispose]();
-  await until(async () => await readinessOf(server.port) === 200, "one has left, and its descriptor is free");
-  assert.equal((await sessionsOf(server.port)).size, 4);
-  clients.push(await WsClient.establish(server.port, "next"));
-  assert.equal((await sessionsOf(server.port)).size, 5);
-  await closeAll(clients);
-});
-
-Deno.test(
-  unlessOlderRuntime(
-    "ws-server at the descriptor limit: those connected stay, and it recovers by itself",
-    "the base runtime does not recover",
-  ),
-  async () => {
-    const port = freePort();
-    const program = new LimitedProgram(port);
-    await using _ending = program;
-    await program.listening();
-    const clients: WsClient[] = [];
-    const connections: Deno.Conn[] = [];
-    for (let i = 0; i < 10; i++) clients.push(await WsClient.establish(port, `client ${i}`));
-    for (let i = 0; i < 200; i++) { // more than it can open
-      const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined); // or refused
-      if (connection) connections.push(connection);
+for (const transport of TRANSPORTS) {
+  Deno.test(`ws-server --max-connections, ${transport}: refuses the surplus with 503, keeps the others, and recovers`, async () => {
+    await using server = await startOn(transport, ["--max-connections", "5"]);
+    const clients = await Promise.all(
+      Array.from({ length: 5 }, (_, i) => WsClient.establish(server.port, `client ${i}`)),
+    );
+    for (let i = 0; i < 3; i++) {
+      using surplus = await RawWebSocket.connect(server.port, "surplus", { anyStatus: true });
+      assert.equal(surplus.answer.status, 503);
+      assert.equal(surplus.answer.headers.get("retry-after"), "1");
     }
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    assert.ok(clients.every((client) => client.isOpen), "those connected stay");
-    for (const connection of connections) connection.close();
-    await until(async () => {
-      try {
-        return (await sessionsOf(port)).size === 10;
-      } catch {
-        return false;
-      }
-    }, "it answers again");
-    clients.push(await WsClient.establish(port, "next"));
+    assert.equal(await readinessOf(server.port), 503, "a balancer sends no one here");
     assert.ok(clients.every((client) => client.isOpen));
+    await clients.pop()![Symbol.asyncDispose]();
+    await until(
+      async () => await readinessOf(server.port) === 200,
+      "one has left, and its descriptor is free",
+    );
+    assert.equal((await sessionsOf(server.port)).size, 4);
+    clients.push(await WsClient.establish(server.port, "next"));
+    assert.equal((await sessionsOf(server.port)).size, 5);
     await closeAll(clients);
-  },
-);
+  });
+}
 
-Deno.test("ws-server on SIGTERM: says so, waits, closes with 1001, leaves no entry, exits 0", async () => {
-  await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args: ["--drain-delay", "5"] });
-  const [leaving, staying] = cluster.servers;
-  const clients = await Promise.all(
-    Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
-  );
-  leaving!.program.kill("SIGTERM");
-  await leaving!.program.line(/SIGTERM: shutting down/);
-  const ready = await fetch(`http://127.0.0.1:${leaving!.port}/readyz`);
-  assert.deepEqual([ready.status, await ready.text()], [503, "draining\n"]);
-  using refused = await RawWebSocket.connect(leaving!.port, "late", { anyStatus: true });
-  assert.equal(refused.answer.status, 503);
-  assert.ok(clients.every((client) => client.isOpen), "nobody is closed during the delay");
-  for (const { code } of await Promise.all(clients.map((client) => client.end()))) assert.equal(code, 1001);
-  assert.equal((await leaving!.program.status).code, 0);
-  assert.equal((await sessionsOf(staying!.port)).size, 0, "gone at once, not after a lease");
-});
+for (const transport of TRANSPORTS) {
+  Deno.test(`ws-server on SIGTERM, ${transport}: says so, waits, closes with 1001, leaves no entry, exits 0`, async () => {
+    const args = ["--drain-delay", "5", "--transport", transport];
+    await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args });
+    const [leaving, staying] = cluster.servers;
+    const clients = await Promise.all(
+      Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
+    );
+    leaving!.program.kill("SIGTERM");
+    await leaving!.program.line(/SIGTERM: shutting down/);
+    const ready = await fetch(`http://127.0.0.1:${leaving!.port}/readyz`);
+    assert.deepEqual([ready.status, await ready.text()], [503, "draining\n"]);
+    using refused = await RawWebSocket.connect(leaving!.port, "late", { anyStatus: true });
+    assert.equal(refused.answer.status, 503);
+    assert.ok(clients.every((client) => client.isOpen), "nobody is closed during the delay");
+    for (const { code } of await Promise.all(clients.map((client) => client.end()))) assert.equal(code, 1001);
+    assert.equal((await leaving!.program.status).code, 0);
+    assert.equal((await sessionsOf(staying!.port)).size, 0, "gone at once, not after a lease");
+  });
+}
 
 Deno.test("ws-server on a second signal: exits at once", async () => {
   await using server = await startServer("ws-server", ["--redis", "off", "--drain-delay", "3600"]);
@@ -102,17 +78,12 @@ Deno.test(
     "the base runtime does not end a wait on a timeout",
   ),
   async () => {
-    await using server = await startServer("ws-server", [
-      "--redis",
-      "off",
-      "--drain-delay",
-      "3600",
-      "--shutdown-timeout",
-      "1",
-    ]);
-    await using client = await WsClient.establish(server.port, "kim");
-    assert.equal(await server.program.stop("SIGTERM"), 0);
-    await client.end();
+    for (const transport of TRANSPORTS) {
+      await using server = await startOn(transport, ["--drain-delay", "3600", "--shutdown-timeout", "1"]);
+      await using client = await WsClient.establish(server.port, "kim");
+      assert.equal(await server.program.stop("SIGTERM"), 0);
+      await client.end();
+    }
   },
 );
 
@@ -126,6 +97,8 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
       [["--prot", "1"], /^ERROR: unknown option '--prot' \(Did you mean --port\?\); see ws-server --help\n$/],
       [["--redis", "localhost"], /^ERROR: .*Give redis:\/\/<host>:<port>.*\n$/],
       [["--lease", "soon"], /^ERROR: .*Give a number of seconds, 1 or more.*\n$/],
+      [["--transport", "bun"], /^ERROR: .*Allowed choices are auto, deno, node.*\n$/],
+      [["--max-messages", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
       [["--max-connections", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
     ] as const
   ) {
@@ -141,9 +114,18 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
 Deno.test("ws-server: what it cannot do at the start is one line and exit 1", async () => {
   await using server = await startServer("ws-server", ["--redis", "off"]);
   const args = ["--host", "127.0.0.1", "--port", String(server.port)];
-  const inUse = await runProgram("ws-server", [...args, "--redis", "off"]);
-  assert.equal(inUse.code, 1);
-  assert.match(inUse.stderr, /^ERROR: cannot listen on 127\.0\.0\.1:\d+: the port is in use; .*--port\n$/);
+  for (const transport of TRANSPORTS) {
+    const inUse = await runProgram("ws-server", [...args, "--redis", "off", "--transport", transport]);
+    assert.equal(inUse.code, 1);
+    assert.match(inUse.stderr, /^ERROR: cannot listen on 127\.0\.0\.1:\d+: the port is in use; .*--port\n$/);
+    const where = ["--host", "192.0.2.1", "--port", "0", "--redis", "off", "--transport", transport];
+    const elsewhere = await runProgram("ws-server", where);
+    assert.equal(elsewhere.code, 1);
+    assert.match(
+      elsewhere.stderr,
+      /^ERROR: cannot listen on 192\.0\.2\.1:0: this machine has no such address; .*\n$/,
+    );
+  }
   const noRedis = await runProgram("ws-server", [...args, "--redis", `redis://127.0.0.1:${freePort()}`]);
   assert.equal(noRedis.code, 1);
   assert.match(
@@ -168,6 +150,17 @@ Deno.test("ws-server: flags win over the environment, --version and --help print
   assert.match((await runProgram("ws-server", ["--help"])).stdout, /--drain-delay <seconds>/);
 });
 
+Deno.test("ws-server --transport auto: deno where only this machine can connect, node where others can", async () => {
+  for (
+    const [host, transport] of [["localhost", "deno"], ["127.0.0.1", "deno"], ["0.0.0.0", "node"]] as const
+  ) {
+    const program = new Program("ws-server", ["--host", host, "--port", "0", "--redis", "off"]);
+    await using _ending = program;
+    const [, said] = await program.line(/listening on .*, transport (\w+),/);
+    assert.equal(said, transport, host);
+  }
+});
+
 Deno.test("ws-server health: exit 0 for a ready server, 1 with one line for any other", async () => {
   await using server = await startServer("ws-server", ["--redis", "off"]);
   const ready = await runProgram("ws-server", ["health", "--port", String(server.port)]);
@@ -176,42 +169,6 @@ Deno.test("ws-server health: exit 0 for a ready server, 1 with one line for any 
   assert.equal(none.code, 1);
   assert.match(none.stderr, /^ERROR: no answer from http:\/\/127\.0\.0\.1:\d+\/readyz: .*\n$/);
 });
-
-/** A ws-server that may open few files. */
-class LimitedProgram implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-
-  constructor(readonly port: number) {
-    const command = [
-      ...commandOf("ws-server"),
-      "--host",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      "--redis",
-      "off",
-    ];
-    this.#child = new Deno.Command("sh", {
-      args: ["-c", 'ulimit -n 100; exec "$@"', "sh", ...command, "--max-connections", "1000"],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-  }
-
-  async listening(): Promise<void> {
-    await until(async () => {
-      const answer = await fetch(`http://127.0.0.1:${this.port}/readyz`).catch(() => undefined);
-      await answer?.body?.cancel();
-      return answer?.status === 200;
-    }, "it listens");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.status;
-  }
-}
 
 Deno.test("ws-server: a signal that comes while it starts ends it too", async () => {
   await using cluster = await Cluster.start({ nodes: 1, leaseS: 10 }); // joining takes a second

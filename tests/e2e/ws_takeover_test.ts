@@ -92,7 +92,9 @@ Deno.test("ws-server: the sessions of one client never overlap, also across proc
   const watching: Promise<void>[] = [];
   await Promise.all(ids.map(async (id) => {
     for (let turn = 0; turn < 20; turn++) {
-      const socket = await RawWebSocket.connect(cluster.port(random.integer(0, 2)), id);
+      const port = cluster.port(random.integer(0, 2));
+      // a few never answer a close frame: their successors wait for the cut where the transport needs an answer
+      const socket = await RawWebSocket.connect(port, id, { answersClose: random.between(0, 1) < 0.95 });
       sockets.push(socket);
       watching.push(watch(id, socket));
       await new Promise((resolve) => setTimeout(resolve, random.between(0, 30)));

@@ -2,6 +2,7 @@
 
 import { Redis } from "./redis.ts";
 import { type Server, startServer } from "./program.ts";
+import { TRANSPORTS } from "./transports.ts";
 import { until } from "./wait.ts";
 import { WsClient } from "./ws_client.ts";
 
@@ -10,11 +11,13 @@ export interface ClusterOptions {
   nodes?: number;
   /** @default 2 */
   leaseS?: number;
-  /** More flags for each process. */
+  /** More flags for each process. `--transport` makes it the same for all. */
   args?: string[];
 }
 
 export class Cluster implements AsyncDisposable {
+  #started = 0;
+
   private constructor(readonly redis: Redis, readonly servers: Server[], readonly flags: string[]) {}
 
   static async start({ nodes = 3, leaseS = 2, args = [] }: ClusterOptions = {}): Promise<Cluster> {
@@ -33,9 +36,10 @@ export class Cluster implements AsyncDisposable {
     return cluster;
   }
 
-  /** Starts one more process. */
+  /** Starts one more process; they take turns with the transports, which must not matter to anyone. */
   async add(args: string[] = []): Promise<Server> {
-    const server = await startServer("ws-server", [...this.flags, ...args]);
+    const transport = TRANSPORTS[this.#started++ % TRANSPORTS.length]!;
+    const server = await startServer("ws-server", ["--transport", transport, ...this.flags, ...args]);
     this.servers.push(server);
     return server;
   }

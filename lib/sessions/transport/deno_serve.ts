@@ -77,8 +77,8 @@ export class DenoTransport implements Transport {
       try {
         transport.#listenOn(hostname);
       } catch (error) {
-        const isMissing = error instanceof Deno.errors.AddrNotAvailable;
-        if (transport.#servers.size > 0 && isMissing) continue; // no IPv6 here
+        const isTaken = error instanceof Deno.errors.AddrInUse;
+        if (transport.#servers.size > 0 && !isTaken) continue; // no IPv6 here
         await transport.close();
         throw listenError(error, addressText(hostname, transport.#port));
       }

@@ -85,8 +85,8 @@ export class NodeTransport implements Transport {
       try {
         await transport.#listenOn(hostname);
       } catch (error) {
-        const isMissing = (error as { code?: string }).code === "EADDRNOTAVAIL";
-        if (transport.#servers.length > 0 && isMissing) continue; // no IPv6 here
+        const isTaken = (error as { code?: string }).code === "EADDRINUSE";
+        if (transport.#servers.length > 0 && !isTaken) continue; // no IPv6 here
         await transport.close();
         throw listenError(error, addressText(hostname, transport.#port));
       }
