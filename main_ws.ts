@@ -17,6 +17,9 @@ import { configureLog, getLogger } from "./lib/service/log.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
 import { type Coordination, inMemory, inRedis } from "./lib/sessions/coordination.ts";
+import { Access } from "./lib/sessions/http/access/access.ts";
+import { type AccessFlags, accessOf, addAccessFlags } from "./lib/sessions/http/access/access_flags.ts";
+import { connect } from "./lib/sessions/connect.ts";
 import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
 import { Page } from "./lib/sessions/http/page.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
@@ -38,7 +41,7 @@ const EXIT_WORN_OUT = 75;
 /** How long `health` waits for an answer. */
 const HEALTH_TIMEOUT_MS = 3_000;
 
-interface Flags {
+interface Flags extends AccessFlags {
   host: string;
   port: number;
   transport: TransportName | "auto";
@@ -139,11 +142,26 @@ function createCommandLine() {
         env: "SOLO_NO_PAGE",
       }),
     );
-  addLogFlags(program).action(async () => Deno.exit(await serve(program.opts<Flags>())));
+  addLogFlags(addAccessFlags(program)).action(async () => Deno.exit(await serve(program.opts<Flags>())));
   program.command("health")
     .description("ask the server on --host and --port whether it is ready; exit 0 or 1")
     .helpOption("--help", "print this help and exit")
     .action(() => health(program.opts<Flags>()));
+  program.command("connect")
+    .description("connect as a client, print the session_id, stay, and say why the connection ended")
+    .helpOption("--help", "print this help and exit")
+    .addOption(
+      flag("--endpoint <url>", "where the service is", {
+        env: "SOLO_ENDPOINT",
+        default: "http://localhost:8880",
+      }),
+    )
+    .addOption(flag("--client-id <text>", "who connects", { env: "SOLO_CLIENT_ID" }))
+    .action(async ({ endpoint, clientId }: { endpoint: string; clientId?: string }) => {
+      using shutdown = listenForShutdown(() => Deno.exit(1));
+      const token = Deno.env.get("SOLO_TOKEN");
+      await connect({ endpoint, clientId, token, signal: shutdown.signal, print: console.log });
+    });
   return program;
 }
 
@@ -156,6 +174,7 @@ async function serve(flags: Flags): Promise<number> {
   });
   using shutdown = listenForShutdown(() => Deno.exit(1));
 
+  const access = await Access.open(accessOf(flags, flags.host, (name) => Deno.env.get(name)));
   const maxConnections = flags.maxConnections ?? defaultMaxConnections();
   let metrics!: SessionMetrics;
   await using coordination = await coordinate(flags, () => metrics);
@@ -164,6 +183,8 @@ async function serve(flags: Flags): Promise<number> {
     hostname: flags.host,
     port: flags.port,
     transport,
+    operator: flags.operator,
+    access,
     registry: coordination.registry,
     events: coordination.events,
     maxConnections,
@@ -184,6 +205,9 @@ async function serve(flags: Flags): Promise<number> {
       "at most {max} connections",
     { version: VERSION, address, other, transport, max: maxConnections },
   );
+  if (flags.operator) {
+    log.info("operators are served at {addresses}", { addresses: server.operatorAddresses.join(" and ") });
+  }
 
   const { signal } = shutdown;
   await aborted(AbortSignal.any([signal, server.wornOut]));

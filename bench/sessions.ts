@@ -10,6 +10,7 @@ import { benchIdle } from "./sessions_idle.ts";
 import { benchListing } from "./sessions_listing.ts";
 import { benchOverlap } from "./sessions_overlap.ts";
 import { benchTakeover } from "./sessions_takeover.ts";
+import { benchToken } from "./sessions_token.ts";
 
 const PARTS: Record<string, () => Promise<void>> = {
   connect: benchConnect,
@@ -17,6 +18,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   idle: benchIdle,
   listing: benchListing,
   overlap: benchOverlap,
+  token: benchToken,
 };
 
 const chosen = Deno.args.length > 0 ? Deno.args : Object.keys(PARTS);

@@ -107,7 +107,6 @@ async function fill(url: string): Promise<void> {
         generation,
         connection,
         validUntilMs: Date.now() + LEASE_MS,
-        ageMs: 0,
       })));
   }
   await store.close();

@@ -7,8 +7,11 @@ import { LoadClient } from "./support/load_client.ts";
 const PAUSE_MS = 20;
 
 export type LoadRequest =
-  /** Opens sessions and keeps them; answers with the time that took, ms. */
-  | { kind: "open"; port: number; count: number; inFlight: number }
+  /**
+   * Opens sessions and keeps them; answers with the time that took, ms. With `tokens`, one for each, the n-th client is
+   * `token-<n>`.
+   */
+  | { kind: "open"; port: number; count: number; inFlight: number; tokens?: string[] }
   /** Answers PINGs from now on. */
   | { kind: "hold" }
   /** Ends them all; answers when the server has. */
@@ -23,11 +26,14 @@ export type LoadRequest =
 let clients: LoadClient[] = [];
 let serial = 0;
 
-async function open({ port, count, inFlight }: LoadRequest & { kind: "open" }): Promise<number> {
+async function open({ port, count, inFlight, tokens }: LoadRequest & { kind: "open" }): Promise<number> {
   const startedAt = performance.now();
   let left = count;
   await Promise.all(Array.from({ length: inFlight }, async () => {
-    while (left-- > 0) clients.push(await LoadClient.connect(port, `bench-${Deno.pid}-${serial++}`));
+    while (left-- > 0) {
+      const clientId = tokens ? `token-${left}` : `bench-${Deno.pid}-${serial++}`;
+      clients.push(await LoadClient.connect(port, clientId, tokens?.[left]));
+    }
   }));
   return performance.now() - startedAt;
 }

@@ -100,7 +100,9 @@ async function watch(
   const { takeovers, overlaps, leastMs } = overlapsIn(intervalsOf(segments, new Set(pair.ports)));
   const worstMs = Math.max(0, ...overlaps.map(({ ms }) => ms));
   results.push({ name, takeovers, overlaps: overlaps.length, worstMs, leastMs, dropped });
-  console.log(`  ${name}: ${takeovers} takeovers, ${overlaps.length} overlaps`);
+  console.log(
+    `  ${name}: ${takeovers} takeovers, ${overlaps.length} overlaps, at the worst ${worstMs.toFixed(1)} ms`,
+  );
 }
 
 async function startPair(transport: string, leaseS: number): Promise<Pair> {

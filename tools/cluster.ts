@@ -71,7 +71,7 @@ function adviceOn({ port, tasksPort }: Flags): string {
 Ready: three ws-servers act as one on http://${address}. In a second terminal (without Deno installed, put
 "npx -y deno@2.9.6" in the place of "deno"):
 
-  npx -y wscat -c "ws://${address}/?client_id=test1"    connects; do it twice: the first is replaced
+  deno task connect --endpoint=http://${address} --client-id=test1   connects; do it twice: the first is replaced
   curl http://${address}/sessions                       who is connected (and to which of the three, with
                                                             -H "Accept: application/json")
   ${cli} run revers hello --wait                 runs a task and waits for its result

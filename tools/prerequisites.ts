@@ -1,9 +1,11 @@
 /**
  * Sees that the system programs named as arguments are there, and installs those that are missing where it may
- * (Debian or Ubuntu, as root). Elsewhere it says in one line what to install.
+ * (Debian or Ubuntu, as root). Elsewhere it says in one line what to install. `node22` comes from the npm registry.
  *
- * deno run -P=tools tools/prerequisites.ts redis-server caddy
+ * deno run -P=tools tools/prerequisites.ts redis-server caddy node22
  */
+
+import { node22 } from "./node22.ts";
 
 /** Which package brings a program, by the name it has for apt-get and for brew. */
 const PACKAGES: Record<string, { apt: string; brew: string }> = {
@@ -14,7 +16,8 @@ const PACKAGES: Record<string, { apt: string; brew: string }> = {
   ip: { apt: "iproute2", brew: "iproute2mac" },
 };
 
-const missing = Deno.args.filter((program) => !isInstalled(program));
+if (Deno.args.includes("node22")) node22();
+const missing = Deno.args.filter((program) => program !== "node22" && !isInstalled(program));
 if (missing.length > 0) {
   const packages = missing.map((program) => PACKAGES[program]!.apt);
   if (!isInstalled("apt-get") || Deno.uid() !== 0) {

@@ -12,7 +12,7 @@ Ready. In a second terminal (without Deno installed, put "npx -y deno@2.9.6" in 
 
   deno task cli run revers hello --wait                      runs a task and waits for its result
   deno task cli ls                                           lists the tasks
-  npx -y wscat -c "ws://localhost:8880/?client_id=test1"     connects; do it twice: the first is replaced
+  deno task connect --client-id=test1                        connects; do it twice: the first is replaced
   curl http://localhost:8880/sessions                        who is connected
 
 In a browser, http://localhost:8880/ shows the sessions live and opens connections to try it.

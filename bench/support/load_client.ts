@@ -26,18 +26,25 @@ export class LoadClient {
   /**
    * Connects and waits for the session_id.
    *
+   * @param token Shown to the server, as `Authorization: Bearer`.
    * @throws when the server answers anything else.
    */
-  static async connect(port: number, clientId: string): Promise<LoadClient> {
-    return await LoadClient.enter(await Deno.connect({ hostname: "127.0.0.1", port }), port, clientId);
+  static async connect(port: number, clientId: string, token?: string): Promise<LoadClient> {
+    return await LoadClient.enter(await Deno.connect({ hostname: "127.0.0.1", port }), port, clientId, token);
   }
 
   /** The same over a connection that is there already. */
-  static async enter(conn: Deno.TcpConn, port: number, clientId: string): Promise<LoadClient> {
+  static async enter(
+    conn: Deno.TcpConn,
+    port: number,
+    clientId: string,
+    token?: string,
+  ): Promise<LoadClient> {
     try {
       await conn.write(encoder.encode(
         `GET /?client_id=${clientId} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nconnection: Upgrade\r\n` +
-          "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+          "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+          (token === undefined ? "\r\n" : `authorization: Bearer ${token}\r\n\r\n`),
       ));
       const client = new LoadClient(conn);
       await client.#sessionId();

@@ -1,7 +1,9 @@
 /** What a client should do after a close. */
 export type AfterClose =
-  /** Connect again, after a random wait that grows. */
+  /** Connect again, after a random wait that grows, or one within what the reason says. */
   | "reconnect"
+  /** Connect again with another token, and stay away without one. */
+  | "renew-token"
   /** Stay away: it would only be closed again, or would push out another. */
   | "stay-away";
 
@@ -14,7 +16,8 @@ export interface CloseCode {
 }
 
 /**
- * Every code that the server closes with. 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
+ * Every code that the server closes with, and those that clients already know what to do about though no server sends them
+ * yet (4403, 4408, 4429). 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
  * registry of WebSocket close codes), 4000 to 4999 are free for applications (section 7.4.2).
  */
 export const CLOSE_CODES = {
@@ -36,6 +39,14 @@ export const CLOSE_CODES = {
     reason: "the session registry is out of reach, try again",
     after: "reconnect",
   },
-  /** The one rule. 4409 recalls HTTP's 409 Conflict. */
+  /** What proved who the client is no longer does. Most codes of our own recall an HTTP status by their last digits. */
+  tokenExpired: { code: 4401, reason: "the token has expired", after: "renew-token" },
+  /** Somebody with the right to do so has ended it. */
+  endedByOperator: { code: 4403, reason: "ended by the operator", after: "stay-away" },
+  /** A newcomer that asked not to take over, where there is somebody to take over from. */
+  connectedAlready: { code: 4408, reason: "the client is connected already", after: "stay-away" },
+  /** The one rule. */
   replaced: { code: 4409, reason: "replaced by a newer connection", after: "stay-away" },
+  /** Several programs with one client_id push each other out: the newcomer waits until the minute has room. */
+  tooManyTakeovers: { code: 4429, reason: "too many takeovers, wait", after: "reconnect" },
 } as const satisfies Record<string, CloseCode>;

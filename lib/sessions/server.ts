@@ -1,8 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { getLogger } from "../service/log.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
 import type { SessionEvents } from "./events/events.ts";
-import type { ProcessState, RefusalReason } from "./http/connect.ts";
+import type { Access } from "./http/access/access.ts";
+import { Expiries } from "./http/access/expiries.ts";
+import { Entrance, type ProcessState, type RefusalReason } from "./http/connect.ts";
 import type { Counts } from "./http/metrics.ts";
 import type { Page } from "./http/page.ts";
 import { Routes } from "./http/routes.ts";
@@ -17,6 +19,10 @@ const log = getLogger(["solo", "server"]);
 /** A drain closes this many sessions, waits a moment, and goes on: not everyone should reconnect at once. */
 const DRAIN_BATCH = 64;
 const DRAIN_PAUSE_MS = 10;
+
+/** How often the server looks whose token has expired, and how many it closes in one turn. */
+const EXPIRE_PERIOD_MS = 250;
+const EXPIRE_BATCH = 64;
 
 /** How often a drain looks whether the last connection is gone. */
 const DRAIN_LOOK_MS = 20;
@@ -36,6 +42,9 @@ export interface SessionServerOptions {
   /** 0 lets the system choose. */
   port: number;
   transport: TransportName;
+  /** Where operators are served. @default where clients are */
+  operator?: { hostname: string; port: number };
+  access: Access;
   registry: SessionRegistry;
   events: SessionEvents;
   /** More sockets than this are refused with 503. */
@@ -48,15 +57,20 @@ export interface SessionServerOptions {
   observer: (counts: Counts) => ServerObserver;
 }
 
-/** One process of the service: transport, registry and routes, wired to each other. */
+/** One process of the service: transports, registry and routes, wired to each other. */
 export class SessionServer implements SessionHost {
   readonly #registry: SessionRegistry;
   readonly #maxConnections: number;
   readonly #observer: ServerObserver;
   readonly #list: SessionList;
-  #transport!: Transport;
+  readonly #entrance: Entrance;
+  /** For clients, and for operators where they have an address of their own. */
+  readonly #transports: Transport[] = [];
   /** Every session from `open` until its end is evident. */
   readonly #sessions = new Set<Session>();
+  /** Those of them that end with their tokens. */
+  readonly #expiries = new Expiries<Session>();
+  readonly #expireTimer: ReturnType<typeof setInterval> | undefined;
   #established = 0;
   #draining = false;
   readonly #wornOut = new AbortController();
@@ -70,11 +84,18 @@ export class SessionServer implements SessionHost {
       onReaderCut: () => this.#observer.onReaderCut(),
     });
     this.#observer = options.observer({
-      connections: () => this.#transport.connections,
+      connections: () => this.#connections,
       established: () => this.#established,
-      lost: () => this.#transport.lost,
+      lost: () => this.#lost,
       readers: () => this.#list.readers,
     });
+    this.#entrance = new Entrance({
+      access: options.access,
+      state: () => this.#state(),
+      connect: ({ clientId, endsAtMs }) => new Session(clientId, this, endsAtMs),
+      onRefused: (reason) => this.#observer.onRefused(reason),
+    });
+    if (options.access.expires) this.#expireTimer = setInterval(() => this.#expire(), EXPIRE_PERIOD_MS);
   }
 
   /**
@@ -85,28 +106,44 @@ export class SessionServer implements SessionHost {
   static async listen(options: SessionServerOptions): Promise<SessionServer> {
     const server = new SessionServer(options);
     const routes = new Routes({
+      access: options.access,
+      entrance: server.#entrance,
       state: () => server.#state(),
       sessions: server.#list,
       page: options.page,
       scrape: () => server.#observer.scrape(),
-      connect: ({ clientId }) => new Session(clientId, server),
       onRefused: (reason) => server.#observer.onRefused(reason),
     });
-    server.#transport = await listen(options.transport, {
-      hostname: options.hostname,
-      port: options.port,
-      handler: (request, info) => routes.answer(request, info),
-      maxMessages: options.maxMessages,
-      maxConnections: options.maxConnections,
-      onAwake: () => void options.registry.state, // ends the sessions of a lease that ran out meanwhile
-      onWornOut: () => server.#onWornOut(),
-    });
+    const listenAt = async (address: { hostname: string; port: number }, forOperators: boolean) =>
+      void server.#transports.push(
+        await listen(options.transport, {
+          ...address,
+          handler: (request, info) => routes.answer(request, info, forOperators),
+          maxMessages: options.maxMessages,
+          maxConnections: options.maxConnections,
+          onAwake: () => void options.registry.state, // ends the sessions of a lease that ran out meanwhile
+          onWornOut: () => server.#onWornOut(),
+        }),
+      );
+    const { hostname, port, operator } = options;
+    try {
+      await listenAt({ hostname, port }, operator === undefined);
+      if (operator) await listenAt(operator, true);
+    } catch (error) {
+      await server.#close();
+      throw error;
+    }
     return server;
   }
 
   /** Where it listens, as `host:port` each. */
   get addresses(): readonly string[] {
-    return this.#transport.addresses;
+    return this.#transports[0]!.addresses;
+  }
+
+  /** Where it listens for operators, where that is somewhere else. */
+  get operatorAddresses(): readonly string[] {
+    return this.#transports[1]?.addresses ?? [];
   }
 
   /** Aborted when the process should be replaced: its transport has lost too many descriptors. It is not ready any more. */
@@ -122,7 +159,7 @@ export class SessionServer implements SessionHost {
    */
   async drain({ delayMs, signal }: { delayMs: number; signal: AbortSignal }): Promise<void> {
     this.#draining = true;
-    log.info("draining {count} connections", { count: this.#transport.connections });
+    log.info("draining {count} connections", { count: this.#connections });
     try {
       await delay(delayMs, undefined, { signal });
       this.#list.end();
@@ -132,20 +169,21 @@ export class SessionServer implements SessionHost {
         if (++batch % DRAIN_BATCH === 0) await delay(DRAIN_PAUSE_MS, undefined, { signal });
       }
       const end = performance.now() + CLOSE_TIMEOUT_MS + 500;
-      while (this.#transport.connections > 0 && performance.now() < end) {
+      while (this.#connections > 0 && performance.now() < end) {
         await delay(DRAIN_LOOK_MS, undefined, { signal });
       }
     } catch {
-      log.warn("no time left: dropping {count} connections", { count: this.#transport.connections });
+      log.warn("no time left: dropping {count} connections", { count: this.#connections });
     }
     this.#list.end();
-    await this.#transport.close();
+    await this.#close();
   }
 
   // ---- SessionHost ------------------------------------------------------------------------------------------------
 
   onOpen(session: Session): void {
     this.#sessions.add(session);
+    if (session.endsAtMs !== undefined) this.#expiries.add(session, session.endsAtMs);
     if (this.#draining) session.close(CLOSE_CODES.goingAway);
     else this.#registry.claim(session);
   }
@@ -157,6 +195,7 @@ export class SessionServer implements SessionHost {
 
   onEnd(session: Session, code: number): void {
     if (session.established) this.#established--;
+    if (session.endsAtMs !== undefined) this.#expiries.delete(session, session.endsAtMs);
     this.#observer.onClosed(code);
   }
 
@@ -165,19 +204,41 @@ export class SessionServer implements SessionHost {
     this.#sessions.delete(session);
   }
 
+  get #connections(): number {
+    return this.#transports.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
+  get #lost(): number {
+    return this.#transports.reduce((sum, { lost }) => sum + lost, 0);
+  }
+
   #state(): ProcessState {
     return {
       draining: this.#draining,
       registry: this.#registry.state,
-      full: this.#transport.connections + this.#transport.lost >= this.#maxConnections,
+      full: this.#connections + this.#lost + this.#entrance.undecided >= this.#maxConnections,
     };
+  }
+
+  /** Ends the sessions whose tokens have expired: many at a time where they were made at the same time. */
+  async #expire(): Promise<void> {
+    let batch = 0;
+    for (const session of this.#expiries.due(Date.now())) {
+      session.close(CLOSE_CODES.tokenExpired);
+      if (++batch % EXPIRE_BATCH === 0) await nextTurn();
+    }
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#expireTimer);
+    await Promise.all(this.#transports.map((transport) => transport.close()));
   }
 
   #onWornOut(): void {
     log.error(
       "lost {count} descriptors to peers that reset during the upgrade: this process should be replaced",
       {
-        count: this.#transport.lost,
+        count: this.#lost,
       },
     );
     this.#draining = true;

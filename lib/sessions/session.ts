@@ -36,7 +36,8 @@ export class Session implements Candidate, ConnectionListener {
   /** Kept when the end is evident; there is none while the session has not been ended. */
   #ended: Promise<void> | undefined;
 
-  constructor(readonly clientId: string, host: SessionHost) {
+  /** @param endsAtMs When it has to end at the latest, Unix ms. @default never */
+  constructor(readonly clientId: string, host: SessionHost, readonly endsAtMs?: number) {
     this.#host = host;
   }
 

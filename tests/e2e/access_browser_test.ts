@@ -1,10 +1,16 @@
-/** What pages can do to a service that is not theirs: a real Chromium, and as small a server as asks access first. */
+/**
+ * What pages can do to a service that is not theirs: a real Chromium, and as small a server as asks access first, beside one
+ * that does not, to see that an attack would work; then the same against the program.
+ */
 
 import assert from "node:assert/strict";
 import { Access, type AccessOptions } from "../../lib/sessions/http/access/access.ts";
-import { withResponseHeaders } from "../../lib/sessions/http/access/response_headers.ts";
+import { withResponseHeaders } from "../../lib/sessions/transport/text.ts";
 import { Browser } from "../support/browser.ts";
+import { sessionsOf } from "../support/cluster.ts";
+import { startServer } from "../support/program.ts";
 import { inSeconds, signWithSecret } from "../support/tokens.ts";
+import { WsClient } from "../support/ws_client.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 const TOKEN = "operators-token-0";
@@ -243,4 +249,67 @@ test("it asks an operator for the token, and then reads lists and events with it
   });
   const refused = await (await stranger.newPage()).goto(guarded.url("/operators"));
   assert.equal(refused?.status(), 401);
+});
+
+for (const transport of ["deno", "node"]) {
+  test(`a page of another origin can do nothing to ws-server --transport ${transport}`, async (browser) => {
+    await using elsewhere = Guarded.startOpen();
+    const flags = ["--redis", "off", "--transport", transport];
+    await using server = await startServer("ws-server", flags);
+    await using friendly = await startServer("ws-server", [...flags, "--allow-origin", elsewhere.url("")]);
+    const address = `127.0.0.1:${server.port}`;
+    const names = ["globalThis.stolen=`", "victim", "`//"]; // as a list they are a script
+    const clients: WsClient[] = [];
+    for (const name of names) clients.push(await WsClient.establish(server.port, name));
+    const before = await sessionsOf(server.port);
+
+    const page = await browser.open(elsewhere.url("/page"));
+    for (
+      const attack of [
+        connect(`ws://${address}/?client_id=victim`),
+        embed("script", `http://${address}/sessions`),
+        embed("img", `http://${address}/sessions`),
+        follow(`http://${address}/sessions`),
+        ask(`http://${address}/sessions`, { mode: "no-cors", headers: { accept: "text/event-stream" } }),
+        ask(`http://${address}/metrics`, { mode: "no-cors" }),
+      ]
+    ) {
+      assert.match(await page.evaluate(attack) as string, /^(closed|failed)$/, attack);
+    }
+    // a page whose name was made to lead here
+    const rebound = `evil.localhost:${server.port}`;
+    for (const path of ["/", "/sessions", "/metrics"]) {
+      assert.equal((await page.goto(`http://${rebound}${path}`))?.status(), 421, path);
+    }
+    assert.equal(await page.evaluate(connect(`ws://${rebound}/?client_id=victim`)), "closed");
+    assert.ok(clients.every(({ isOpen }) => isOpen), "nobody was thrown out");
+    assert.deepEqual(await sessionsOf(server.port), before);
+
+    // where it is allowed to it would have been a takeover
+    await using kim = await WsClient.establish(friendly.port, "kim");
+    const friend = await browser.open(elsewhere.url("/page"));
+    const taken = await friend.evaluate(connect(`ws://127.0.0.1:${friendly.port}/?client_id=kim`));
+    assert.match(taken as string, /^[0-9a-f-]{36}\|$/);
+    assert.equal((await kim.end()).code, 4409);
+    for (const client of clients) await client[Symbol.asyncDispose]();
+  });
+}
+
+test("an operator with the token has the whole page of ws-server, others have nothing of it", async (browser) => {
+  await using server = await startServer("ws-server", ["--redis", "off"], {
+    env: { SOLO_OPERATOR_TOKEN: TOKEN },
+  });
+  await using _kim = await WsClient.establish(server.port, "kim-of-the-list");
+  const url = `http://127.0.0.1:${server.port}/`;
+  const context = await browser.browser.newContext({
+    httpCredentials: { username: "anyone", password: TOKEN },
+  });
+  const page = await context.newPage();
+  assert.equal((await page.goto(url))?.status(), 200);
+  await page.getByText("kim-of-the-list").first().waitFor();
+  const stranger = await (await browser.browser.newContext()).newPage();
+  for (const path of ["", "page/main.js", "sessions", "metrics"]) {
+    const refused = await stranger.request.get(url + path, { headers: { accept: "text/html" } });
+    assert.equal(refused.status(), 401, path);
+  }
 });

@@ -129,7 +129,7 @@ Deno.test("balancer: a server that has stopped to answer is passed over", async 
 
 Deno.test("balancer: only the public paths lead inside, and each request is logged", async () => {
   await using service = await BalancedCluster.start();
-  for (const path of ["/", "/sessions", "/healthz", "/readyz"]) {
+  for (const path of ["/", "/client.js", "/sessions", "/healthz", "/readyz"]) {
     assert.notEqual(await statusOf(service.port, path), 404, path);
   }
   for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);

@@ -61,6 +61,9 @@ async function connect(page: Page, clientId: string): Promise<void> {
 /** The newest card of the part to try. */
 const newestCard = (page: Page) => page.locator("#clients > li").first();
 
+/** What the newest card says of how its last connection ended. */
+const meaningOf = (page: Page) => newestCard(page).locator(".meaning").innerText();
+
 async function stateBecomes(page: Page, state: string, card = newestCard(page)): Promise<void> {
   await until(async () => await card.getAttribute("data-state") === state, `the client is ${state}`);
 }
@@ -74,12 +77,19 @@ test("shows the sessions of every process as they come, are replaced and go", as
 
   await using kim = await WsClient.establish(cluster.port(1), "kim");
   await until(async () => (await rowsOf(page))[0]?.[0] === "kim", "the newest is at the top");
+  const kimId = await kim.sessionId;
   await using newer = await WsClient.establish(cluster.port(2), "kim");
   await kim.end();
   const newerId = await newer.sessionId;
   await until(async () => (await rowsOf(page))[0]?.[1] === newerId, "the newer one has taken over");
   assert.equal(await countOf(page), 2);
   assert.equal(await page.locator("#takeovers").textContent(), "1");
+  const replaced = page.locator("tbody tr", { hasText: newerId }).locator("small");
+  assert.match(
+    (await replaced.innerText()).trim(),
+    new RegExp(`^replaced ${kimId.slice(0, 8)} on [0-9a-f]{8}$`),
+  );
+  assert.equal(await replaced.getAttribute("title"), kimId);
   const [row] = await rowsOf(page);
   assert.deepEqual(
     (await page.locator("#nodes code").allTextContents()).sort(),
@@ -164,7 +174,11 @@ test(
     await stateBecomes(second, "established");
     await stateBecomes(first, "closed");
     assert.equal(await newestCard(first).locator("dd").last().innerText(), "4409");
-    assert.match(await newestCard(first).locator(".meaning").innerText(), /taken over.*stays away/);
+    assert.match(await meaningOf(first), /taken over.*stays away/);
+    await until(
+      async () => /^Session \w{8} on node \w{8} has taken over/.test(await meaningOf(first)),
+      "it says who has replaced it",
+    );
     await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than the wait before a reconnection
     assert.equal(await newestCard(first).getAttribute("data-state"), "closed");
     const sessionId = await newestCard(second).locator("dd").first().innerText();

@@ -1,6 +1,7 @@
 /** `/sessions` as server-sent events, as the readers of a running cluster get it. */
 
 import assert from "node:assert/strict";
+import { get } from "node:http";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { EventReader } from "../support/event_reader.ts";
 import { startServer } from "../support/program.ts";
@@ -9,8 +10,9 @@ import { WsClient } from "../support/ws_client.ts";
 
 const LEASE_S = 2;
 
-/** The readers that a process takes at most. */
+/** The readers that a process takes at most, and of one address. */
 const MAX_READERS = 64;
+const MAX_READERS_OF_ADDRESS = 16;
 
 const STREAM = { headers: { accept: "text/event-stream" } };
 
@@ -112,22 +114,61 @@ Deno.test("/sessions as events: a process that is being stopped ends the stream,
 
 Deno.test("/sessions as events: there is a limit to the readers, and who leaves makes room", async () => {
   await using server = await startServer("ws-server", ["--redis", "off"]);
-  const readers = await Promise.all(
-    Array.from({ length: MAX_READERS }, () => EventReader.connect(server.port)),
-  );
-  await Promise.all(readers.map((reader) => reader.live()));
-  assert.equal(await metric(server.port, "solo_event_readers"), MAX_READERS);
-  const surplus = await fetch(`http://127.0.0.1:${server.port}/sessions`, STREAM);
-  assert.equal(surplus.status, 503);
-  assert.match(await surplus.text(), /serves 64 readers already/);
+  const refused = async (localAddress: string, says: RegExp) => {
+    const { status, line } = await follow(server.port, localAddress);
+    assert.deepEqual([localAddress, status], [localAddress, 503]);
+    assert.match(line, says);
+  };
+  const readers: Follower[] = [];
+  for (let address = 1; readers.length < MAX_READERS; address++) {
+    for (let i = 0; i < MAX_READERS_OF_ADDRESS; i++) {
+      const reader = await follow(server.port, `127.0.0.${address}`);
+      assert.equal(reader.status, 200);
+      readers.push(reader);
+    }
+    if (readers.length < MAX_READERS) await refused(`127.0.0.${address}`, /^your address has 16 readers/);
+  }
+  await refused("127.0.0.99", /^this process serves 64 readers already/);
   assert.equal((await sessionsOf(server.port)).size, 0, "the listing is served all the same");
-  await readers.pop()![Symbol.asyncDispose]();
-  await until(async () => await metric(server.port, "solo_event_readers") < MAX_READERS, "one has left");
-  readers.push(await EventReader.connect(server.port));
-  await readers.at(-1)!.live();
-  for (const reader of readers) await reader[Symbol.asyncDispose]();
+  readers.pop()!.leave();
+  await until(async () => {
+    const next = await follow(server.port, "127.0.0.99");
+    if (next.status === 200) readers.push(next);
+    return next.status === 200;
+  }, "one has left, and another one has its place");
+  for (const reader of readers) reader.leave();
   await until(async () => await metric(server.port, "solo_event_readers") === 0, "nobody reads");
 });
+
+interface Follower {
+  status: number;
+  /** The first of the answer. */
+  line: string;
+  leave(): void;
+}
+
+/** Asks for the events from an address of this machine. */
+function follow(port: number, localAddress: string): Promise<Follower> {
+  return new Promise((resolve, reject) => {
+    const request = get({
+      host: "127.0.0.1",
+      port,
+      path: "/sessions",
+      localAddress,
+      ...STREAM,
+      agent: false,
+    });
+    request.once("response", (response) => {
+      response.on("error", () => {}); // left
+      response.once(
+        "data",
+        (line) =>
+          resolve({ status: response.statusCode!, line: String(line), leave: () => request.destroy() }),
+      );
+    });
+    request.on("error", reject);
+  });
+}
 
 Deno.test("/sessions as events: HEAD says what it would be, and without a registry there is none", async () => {
   await using cluster = await Cluster.start({ nodes: 1, leaseS: LEASE_S });

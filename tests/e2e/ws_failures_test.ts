@@ -11,6 +11,8 @@ const LEASE_S = 3;
 const LEASE_MS = LEASE_S * 1000;
 
 const TRY_AGAIN = 1013;
+/** What a client sees where the process was too busy for a word before the lease was over. */
+const CUT = 0;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -49,7 +51,7 @@ Deno.test("ws-server killed: its sessions are gone everywhere within one lease, 
   }
 });
 
-Deno.test("ws-server stopped for longer than the lease: it ends its sessions with 1013 before it sends anything else", async () => {
+Deno.test("ws-server stopped for longer than the lease: it ends its sessions before it sends anything else", async () => {
   await using cluster = await Cluster.start({ leaseS: LEASE_S });
   const stopped = cluster.servers[1]!;
   using zombie = await RawWebSocket.connect(stopped.port, "kim");
@@ -66,8 +68,7 @@ Deno.test("ws-server stopped for longer than the lease: it ends its sessions wit
   await pause(500);
   stopped.program.kill("SIGCONT");
   for (const socket of [zombie, other]) {
-    const { code } = await socket.close(); // the first frame since
-    assert.equal(code, TRY_AGAIN);
+    assert.equal(await socket.frame(), undefined, "it is cut: there is no time left for a word");
   }
   await until(async () => await statusOf(stopped.port, "/readyz") === 200, "it is ready again");
   assert.equal((await sessionsOf(stopped.port)).get("kim"), await successor.sessionId);
@@ -78,7 +79,7 @@ Deno.test("ws-server stopped for longer than the lease: it ends its sessions wit
   await successor[Symbol.asyncDispose]();
 });
 
-Deno.test("ws-server stopped for longer than the lease: not even a PING that is due comes before the 1013", async () => {
+Deno.test("ws-server stopped for longer than the lease: not even a PING that is due comes before the end", async () => {
   await using cluster = await Cluster.start({ leaseS: LEASE_S });
   const stopped = cluster.servers[1]!;
   using silent = await RawWebSocket.connect(stopped.port, "silent");
@@ -87,7 +88,7 @@ Deno.test("ws-server stopped for longer than the lease: not even a PING that is 
   stopped.program.kill("SIGSTOP");
   await pause(5000); // a PING was due meanwhile
   stopped.program.kill("SIGCONT");
-  assert.equal((await silent.close()).code, TRY_AGAIN);
+  assert.equal(await silent.frame(), undefined, "it is cut without a word");
 });
 
 Deno.test("Redis killed and back within the lease, its data lost: no client loses its connection", async () => {
@@ -132,7 +133,7 @@ for (
     );
     await away(cluster);
     for (const { code } of await Promise.all(clients.map((client) => client.end()))) {
-      assert.equal(code, TRY_AGAIN);
+      assert.ok(code === TRY_AGAIN || code === CUT, `closed with ${code}`);
     }
     for (const { port } of cluster.servers) {
       assert.equal(await statusOf(port, "/healthz"), 200, "the process lives");

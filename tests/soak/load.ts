@@ -44,6 +44,7 @@ class Load {
   readonly #random: Random;
   /** The latest connection of each client. */
   readonly #sockets: (WebSocket | undefined)[];
+  readonly #established = new WeakSet<WebSocket>();
   readonly #report: LoadReport = { established: 0, replaced: 0, dropped: 0, unexpected: {} };
 
   constructor(options: LoadOptions) {
@@ -59,7 +60,7 @@ class Load {
       const batch = Array.from({ length: Math.min(START_BATCH, clients - client) }, (_, i) => client + i);
       await Promise.all(batch.map((client) => this.#connect(client)));
     }
-    this.#often(replacedPerS, (client) => this.#connect(client));
+    this.#often(replacedPerS, (client) => this.#replace(client));
     this.#often(droppedPerS, (client) => this.#drop(client));
   }
 
@@ -78,27 +79,38 @@ class Load {
     return new Promise((resolve) => {
       socket.onmessage = () => {
         this.#report.established++;
+        this.#established.add(socket);
         resolve();
       };
       socket.onclose = ({ code }) => {
         const current = this.#sockets[client] === socket;
         if (!current && code === REPLACED) this.#report.replaced++;
         else this.#unexpected(current ? `${code} of the newest` : String(code));
-        if (current) setTimeout(() => this.#connect(client), this.#random.between(0, MAX_AWAY_MS));
+        if (current) this.#comeBack(client);
         resolve();
       };
       socket.onerror = () => {}; // a close follows
     });
   }
 
+  /** Of two that are on their way at a time, nobody could say which is to stay. */
+  #replace(client: number): void {
+    const socket = this.#sockets[client];
+    if (socket && this.#established.has(socket)) this.#connect(client);
+  }
+
   #drop(client: number): void {
     const socket = this.#sockets[client];
     if (socket?.readyState !== WebSocket.OPEN) return;
     this.#report.dropped++;
-    this.#sockets[client] = undefined;
     socket.onclose = null;
     socket.close();
-    setTimeout(() => this.#sockets[client] ?? this.#connect(client), this.#random.between(0, MAX_AWAY_MS));
+    this.#comeBack(client);
+  }
+
+  #comeBack(client: number): void {
+    this.#sockets[client] = undefined;
+    setTimeout(() => this.#connect(client), this.#random.between(0, MAX_AWAY_MS));
   }
 
   #unexpected(what: string): void {

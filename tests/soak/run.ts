@@ -22,6 +22,8 @@ export interface SoakOptions {
   sampleMs: number;
   /** How many of the connections may be on their way at the moment of a sample, as a part of all. @default 0.02 */
   maxAway?: number;
+  /** Growth of a process that is no trend, MiB: of a short run, what it takes until all has been used once. @default 30 */
+  memoryToleranceMiB?: number;
   onSample?: (sample: Sample) => void;
 }
 
@@ -50,7 +52,7 @@ const LOADS = 2;
 /** What a server may have open beside its sessions: listener, Redis, and the connections that come and go. */
 const SPARE_DESCRIPTORS = 300;
 
-/** Growth that is no trend: MiB, and descriptors. */
+/** Growth that is no trend: MiB, descriptors, and keys. */
 const MEMORY_TOLERANCE_MIB = 30;
 const DESCRIPTOR_TOLERANCE = 100;
 const KEYS_TOLERANCE = 10;
@@ -143,14 +145,14 @@ function leastEstablished({ connections, droppedPerS }: SoakOptions): number {
 }
 
 function judge(samples: Sample[], options: SoakOptions, taskFailure?: string): string[] {
-  const { connections, servers, maxAway = AWAY } = options;
+  const { connections, servers, maxAway = AWAY, memoryToleranceMiB = MEMORY_TOLERANCE_MIB } = options;
   const failures: string[] = [];
   const series = (what: string, values: number[], tolerance: number) => {
     if (grows(values, tolerance)) failures.push(`${what} grows: ${values.join(", ")}`);
   };
   for (let i = 0; i <= servers; i++) {
     const name = i === servers ? "tasks-server" : `ws-server ${i}`;
-    series(`memory of ${name}, MiB,`, samples.map(({ memoryMiB }) => memoryMiB[i]!), MEMORY_TOLERANCE_MIB);
+    series(`memory of ${name}, MiB,`, samples.map(({ memoryMiB }) => memoryMiB[i]!), memoryToleranceMiB);
     series(`descriptors of ${name}`, samples.map(({ descriptors }) => descriptors[i]!), DESCRIPTOR_TOLERANCE);
   }
   series("memory of Redis, MiB,", samples.map(({ redis }) => redis.memoryMiB), MEMORY_TOLERANCE_MIB);

@@ -2,7 +2,7 @@
 
 import axe from "axe-core";
 import { PATIENCE_MS } from "./wait.ts";
-import type { Browser as Chromium, Page } from "playwright-core";
+import type { Browser as Chromium, Page, Route } from "playwright-core";
 
 // It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
 // variable of the library that it looks with puts that off for ever.
@@ -30,6 +30,8 @@ export interface PageOptions {
   size?: { width: number; height: number };
   /** @default "light" */
   colors?: "light" | "dark";
+  /** Answers in the place of the server, where it does. */
+  files?: (path: string) => Response | undefined;
 }
 
 export class Browser implements AsyncDisposable {
@@ -47,6 +49,11 @@ export class Browser implements AsyncDisposable {
     const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
     const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
     await context.addInitScript(OBSERVE_TASKS);
+    if (options.files) {
+      await context.route("**/*", (route) => answerFrom(options.files!, route));
+      // such a page comes from nowhere, and may not connect to this machine unasked
+      await context.grantPermissions(["local-network-access"]);
+    }
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     page.on("console", (message) => {
@@ -61,6 +68,13 @@ export class Browser implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.browser.close();
   }
+}
+
+async function answerFrom(files: (path: string) => Response | undefined, route: Route): Promise<void> {
+  const answer = files(new URL(route.request().url()).pathname);
+  if (!answer) return await route.continue();
+  const headers = Object.fromEntries(answer.headers);
+  await route.fulfill({ status: answer.status, headers, body: await answer.text() });
 }
 
 const OBSERVE_TASKS = `

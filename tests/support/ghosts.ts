@@ -59,7 +59,6 @@ export class GhostNode implements AsyncDisposable {
       generation: this.#generation,
       connection: this.#store.connection,
       validUntilMs: Date.now() + 10_000,
-      ageMs: 0,
     });
     if (answer !== "established") throw new Error(`a ghost was answered ${answer}`);
   }

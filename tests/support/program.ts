@@ -34,18 +34,24 @@ export function unlessOlderRuntime(name: string, why: string): { name: string; i
 
 export type ProgramName = keyof typeof ENTRY_POINTS;
 
-/** The command that starts a program exactly as its users start it. */
-export function commandOf(name: ProgramName): string[] {
+/**
+ * The command that starts a program exactly as its users start it.
+ *
+ * @param mayRead Folders that it may read beside; not with executables, whose rights are baked in.
+ */
+export function commandOf(name: ProgramName, mayRead: string[] = []): string[] {
   const path = (relative: string) => new URL(relative, ROOT).pathname;
   const run = [Deno.execPath(), "run", "-q", "--no-prompt", ...v8FlagsOf(name)];
   if (PROGRAMS === "sources") {
-    return [...run, "--config", path("deno.json"), `-P=${name}`, path(ENTRY_POINTS[name])];
+    const beside = mayRead.length > 0 ? [`--allow-read=${mayRead.join(",")}`] : [];
+    return [...run, "--config", path("deno.json"), `-P=${name}`, ...beside, path(ENTRY_POINTS[name])];
   }
   if (PROGRAMS === "executables") return [path(name)];
   const { program, workers } = bundlesOf(name);
   const flags = permissionFlags((config.permissions as Record<string, PermissionSet>)[name]!);
   // a worker is inside an executable; from a file it has to be read
-  if (workers.length > 0) flags.push(`--allow-read=${workers.map(path).join(",")}`);
+  const readable = [...workers.map(path), ...mayRead];
+  if (readable.length > 0) flags.push(`--allow-read=${readable.join(",")}`);
   return [...run, "--no-config", ...flags, path(program)];
 }
 

@@ -1,6 +1,6 @@
 /** The transports, for suites that hold them to one contract. */
 
-import { type Server, startServer } from "./program.ts";
+import { type ProgramOptions, type Server, startServer } from "./program.ts";
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 
 export const TRANSPORTS: readonly TransportName[] = ["deno", "node"];
@@ -13,6 +13,10 @@ export function of<T extends string | number>(each: Each<T>, transport: Transpor
 }
 
 /** A `ws-server` with this transport and sessions in memory. */
-export function startOn(transport: TransportName, args: string[] = []): Promise<Server> {
-  return startServer("ws-server", ["--redis", "off", "--transport", transport, ...args]);
+export function startOn(
+  transport: TransportName,
+  args: string[] = [],
+  options?: ProgramOptions,
+): Promise<Server> {
+  return startServer("ws-server", ["--redis", "off", "--transport", transport, ...args], options);
 }

@@ -12,7 +12,7 @@ import {
 import { Expiries } from "../../lib/sessions/http/access/expiries.ts";
 import { Operators } from "../../lib/sessions/http/access/operators.ts";
 import { AddressSet } from "../../lib/sessions/http/access/proxy_header.ts";
-import { RESPONSE_HEADERS, withResponseHeaders } from "../../lib/sessions/http/access/response_headers.ts";
+import { RESPONSE_HEADERS, withResponseHeaders } from "../../lib/sessions/transport/text.ts";
 import { SeenTokens } from "../../lib/sessions/http/access/seen_tokens.ts";
 import { findToken, protocolFor } from "../../lib/sessions/http/access/token_source.ts";
 

@@ -108,7 +108,8 @@ test("says from time to time that it is there", async () => {
 test("one that falls behind what is kept is cut, the others are not", async () => {
   let cut = 0;
   const { registry, stream } = streamOf({ maxBytes: 4096, onCut: () => cut++ });
-  const slow = stream.open("").getReader();
+  let left = 0;
+  const slow = stream.open("", () => left++).getReader();
   await slow.read();
   await using quick = new EventReader(stream.open(""));
   await quick.live();
@@ -121,17 +122,19 @@ test("one that falls behind what is kept is cut, the others are not", async () =
   }
   assert.equal(cut, 1);
   assert.equal(stream.readers, 1);
-  assert.equal((await slow.read()).done, true);
+  assert.equal(left, 1, "its place is free");
+  await assert.rejects(() => slow.read(), /the reader is too slow/);
 });
 
 test("one that takes nothing is cut, though little happens", async () => {
   let cut = 0;
+  let left = 0;
   const { stream } = streamOf({ beatMs: 10, stallMs: 50, onCut: () => cut++ });
-  const stuck = stream.open("").getReader();
+  const stuck = stream.open("", () => left++).getReader();
   await stuck.read();
   await stuck.read();
   await until(() => cut === 1, "it is cut");
-  assert.equal(stream.readers, 0);
+  assert.deepEqual([stream.readers, left], [0, 1]);
 });
 
 test("one that only waits for events is not taken for slow", async () => {

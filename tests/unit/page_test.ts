@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Page } from "../../lib/sessions/http/page.ts";
+import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
 import { Sessions } from "../../lib/sessions/page/sessions.js";
+import { TEXTS } from "../../lib/sessions/page/texts.js";
 
 const permissions = "none";
 
@@ -35,7 +37,7 @@ Deno.test({
         asked.push(new URL(link!, `http://localhost${link![0] === "." ? path : "/"}`).pathname);
       }
     }
-    assert.ok(found.size >= 14, `there are ${[...found.keys()]}`);
+    assert.ok(found.size >= 13, `there are ${[...found.keys()]}`);
     const bytes = found.values().reduce((sum, size) => sum + size);
     assert.ok(bytes < MAX_BYTES, `${bytes} bytes`);
   },
@@ -56,6 +58,50 @@ Deno.test({
     }
     assert.equal(get(page, "/", { "if-none-match": '"other"' })!.status, 200);
     assert.notEqual(get(page, "/page/main.js")!.headers.get("etag"), etag);
+  },
+});
+
+Deno.test({
+  name: "TEXTS: say the same things in each language, and what each close means",
+  permissions,
+  fn: () => {
+    assert.deepEqual(Object.keys(TEXTS.ru), Object.keys(TEXTS.en));
+    for (const { code, reason } of Object.values(CLOSE_CODES)) {
+      assert.ok(`close.${code}` in TEXTS.en, `there is a text for ${code} ${reason}`);
+    }
+  },
+});
+
+Deno.test({
+  name: "Sessions: whoever is opened after one of its client was replaced has taken that one's place",
+  permissions,
+  fn: () => {
+    const session = (client_id: string, session_id: string, node = "n1") => ({
+      ...{ client_id, session_id, node, epoch: 1 },
+      connected_at: "2026-01-01T00:00:00.000Z",
+    });
+    const model = new Sessions();
+    const replacedOf = (id: string) => model.view().find((row) => row.session === id)?.replaced;
+    assert.equal(model.open(session("kim", "s1")), undefined);
+    model.open(session("lee", "s2"));
+    model.close(session("kim", "s1"), true);
+    assert.equal(model.open(session("lee 2", "s3")), undefined, "another client");
+    assert.equal(model.open(session("kim", "s4", "n2")), "s1");
+    assert.deepEqual(replacedOf("s4"), { session: "s1", node: "n1" });
+    model.filterBy("S1");
+    assert.deepEqual(
+      model.view().map((row) => row.session),
+      ["s4"],
+      "who looks for a session finds its successor",
+    );
+    model.filterBy("");
+
+    model.close(session("lee", "s2"));
+    assert.equal(model.open(session("lee", "s5")), undefined, "it left by itself");
+    model.close(session("kim", "s4"), true);
+    model.beginSnapshot();
+    model.endSnapshot();
+    assert.equal(model.open(session("kim", "s6")), undefined, "not known after a snapshot");
   },
 });
 

@@ -18,9 +18,6 @@ import type { SessionEvent, SessionEvents } from "./events.ts";
 
 const log = getLogger(["solo", "events"]);
 
-/** What a process takes at most: every reader costs a descriptor, and one that does not read costs it for ever. */
-export const MAX_READERS = 64;
-
 /** Events within this time travel together. */
 const GATHER_MS = 50;
 
@@ -81,12 +78,14 @@ export class EventStream {
    * The body of an answer.
    *
    * @param lastEventId What the reader has seen already; `""` for nothing.
+   * @param onLeave Called once, when the reader has left or is cut; its connection may still be there.
    */
-  open(lastEventId: string): ReadableStream<Uint8Array<ArrayBuffer>> {
+  open(lastEventId: string, onLeave: () => void = () => {}): ReadableStream<Uint8Array<ArrayBuffer>> {
     const place: Place = { left: false };
     const reader = new Reader(this.#chunks(lastEventId, place), place, () => {
       this.#readers.delete(reader);
       if (this.#readers.size === 0) this.#unfollow();
+      onLeave();
     });
     this.#readers.add(reader);
     if (!this.#ended) this.#following ??= this.#follow();
@@ -165,7 +164,7 @@ export class EventStream {
       if (!tooSlow(reader)) continue;
       log.warn("a reader of the events is too slow and is cut");
       this.#onCut();
-      reader.end();
+      reader.cut();
     }
   }
 
@@ -289,6 +288,13 @@ class Reader implements UnderlyingDefaultSource<Chunk> {
     if (this.place.left) return;
     this.#leave();
     this.#controller.close();
+  }
+
+  /** Breaks the answer off. Where the transport can, it drops the connection with all that was not read. */
+  cut(): void {
+    if (this.place.left) return;
+    this.#leave();
+    this.#controller.error(new Error("the reader is too slow"));
   }
 
   #leave(): void {

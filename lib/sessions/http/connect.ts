@@ -1,16 +1,17 @@
 /** Who may connect: everything that is decided before an upgrade. */
 
-import { ClientIdError, parseClientId } from "../client_id.ts";
 import type { RegistryState } from "../registry/registry.ts";
 import { handshakeFault, VERSION } from "../transport/handshake.ts";
 import { text } from "../transport/text.ts";
-import type { IncomingRequest } from "../transport/transport.ts";
+import { accept, type ConnectionListener, type IncomingRequest } from "../transport/transport.ts";
+import type { RequestInfo, Upgrade } from "../transport/transport.ts";
+import type { Access, Admission, Refusal, RefusalReason as AccessRefusalReason } from "./access/access.ts";
 
 /** When a client that was refused may try again. */
 export const RETRY_AFTER_S = "1";
 
-/** Why a client was refused, as the metrics count it. */
-export type RefusalReason = "bad-request" | "draining" | "full" | "no-lease";
+/** Why a request was refused, as the metrics count it. */
+export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease";
 
 /** What of a process matters to a client that wants to connect. */
 export interface ProcessState {
@@ -20,40 +21,84 @@ export interface ProcessState {
   readonly registry: RegistryState;
 }
 
-/** A client may connect as this. */
-export interface Admission {
-  readonly clientId: string;
+export interface EntranceOptions {
+  access: Access;
+  /** The state of the process now. */
+  state: () => ProcessState;
+  /** A client is about to connect. */
+  connect: (admission: Admission) => ConnectionListener;
+  onRefused: (reason: RefusalReason) => void;
 }
 
-/** A client may not connect. */
-export interface Refusal {
-  readonly reason: RefusalReason;
-  readonly response: Response;
-}
+/**
+ * Decides whether a request to upgrade becomes a connection. Nothing has been promised to anyone before it, nor kept.
+ *
+ * What costs nothing is asked first: a process that takes nobody looks at no token.
+ */
+export class Entrance {
+  readonly #options: EntranceOptions;
+  #undecided = 0;
 
-/** Decides whether a request to upgrade becomes a connection. Nothing has been promised to anyone before it, nor kept. */
-export function admit(request: IncomingRequest, url: URL, state: ProcessState): Admission | Refusal {
-  const fault = handshakeFault(request);
-  if (fault !== undefined) return badRequest(fault);
-  let clientId: string;
-  try {
-    clientId = parseClientId(url.search.slice(1));
-  } catch (error) {
-    if (!(error instanceof ClientIdError)) throw error;
-    return badRequest(error.message);
+  constructor(options: EntranceOptions) {
+    this.#options = options;
   }
-  if (state.draining) return unavailable("draining", "this process is being stopped");
-  if (state.registry === "unleased") {
-    return unavailable("no-lease", "this process cannot reach the session registry");
+
+  /** Requests whose token is being checked. Each has a descriptor, and may become a connection. */
+  get undecided(): number {
+    return this.#undecided;
   }
-  if (state.full) return unavailable("full", "this process has as many connections as it may have");
-  return { clientId };
+
+  /** Answers a request to upgrade; at once where there are no tokens to be checked. */
+  answer(request: IncomingRequest, info: RequestInfo): Response | Upgrade | Promise<Response | Upgrade> {
+    const fault = handshakeFault(request);
+    if (fault !== undefined) {
+      return this.#turnAway("bad-request", text(400, fault, { "sec-websocket-version": VERSION }));
+    }
+    const closed = this.#closed();
+    if (closed) return closed;
+    const decision = this.#options.access.admit(request, info.remoteAddress);
+    return decision instanceof Promise ? this.#later(decision) : this.#enter(decision);
+  }
+
+  async #later(decision: Promise<Admission | Refusal>): Promise<Response | Upgrade> {
+    let decided: Admission | Refusal;
+    this.#undecided++;
+    try {
+      decided = await decision;
+    } finally {
+      this.#undecided--;
+    }
+    if (decided.kind === "refused") return this.#enter(decided);
+    return this.#closed() ?? this.#enter(decided); // much may have happened meanwhile
+  }
+
+  #enter(decided: Admission | Refusal): Response | Upgrade {
+    if (decided.kind === "refused") return this.#turnAway(decided.reason, refusalResponse(decided));
+    return accept(this.#options.connect(decided), decided);
+  }
+
+  /** The answer to everyone while nobody is let in. */
+  #closed(): Response | undefined {
+    const { draining, registry, full } = this.#options.state();
+    if (draining) return this.#unavailable("draining", "this process is being stopped");
+    if (registry === "unleased") {
+      return this.#unavailable("no-lease", "this process cannot reach the session registry");
+    }
+    if (full) return this.#unavailable("full", "this process has as many connections as it may have");
+    return undefined;
+  }
+
+  #unavailable(reason: RefusalReason, line: string): Response {
+    return this.#turnAway(reason, text(503, line, { "retry-after": RETRY_AFTER_S }));
+  }
+
+  #turnAway(reason: RefusalReason, response: Response): Response {
+    this.#options.onRefused(reason);
+    return response;
+  }
 }
 
-function badRequest(line: string): Refusal {
-  return { reason: "bad-request", response: text(400, line, { "sec-websocket-version": VERSION }) };
-}
-
-function unavailable(reason: RefusalReason, line: string): Refusal {
-  return { reason, response: text(503, line, { "retry-after": RETRY_AFTER_S }) };
+/** The answer that a refusal of `Access` stands for. */
+export function refusalResponse({ status, line, headers }: Refusal): Response {
+  return text(status, line, headers);
 }

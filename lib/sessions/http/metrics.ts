@@ -33,7 +33,7 @@ export class SessionMetrics implements RegistryObserver {
   });
   readonly #refused = new Counter({
     name: "solo_connections_refused_total",
-    help: "Requests to connect that were refused before the upgrade",
+    help: "Requests that were refused: to connect, before the upgrade, and all that access forbids",
     labelNames: ["reason"],
     ...this.#with,
   });

@@ -2,7 +2,6 @@
 
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { CLOSE_CODES } from "../close_codes.ts";
 import type { IncomingRequest } from "../transport/transport.ts";
 import chartJs from "../page/chart.js" with { type: "text" };
 import clientJs from "../page/client.js" with { type: "text" };
@@ -24,9 +23,9 @@ const SCRIPT = "text/javascript; charset=utf-8";
 /** By path; the first one also stands for the page as a whole. */
 const FILES: Record<string, { type: string; content: string }> = {
   "/": { type: HTML, content: indexHtml },
+  "/client.js": { type: SCRIPT, content: clientJs }, // for everyone's programs
   "/page/style.css": { type: "text/css; charset=utf-8", content: styleCss },
   "/page/icon.svg": { type: "image/svg+xml", content: iconSvg },
-  "/page/close_codes.json": { type: "application/json", content: JSON.stringify(CLOSE_CODES) },
   "/page/main.js": { type: SCRIPT, content: mainJs },
   "/page/chart.js": { type: SCRIPT, content: chartJs },
   "/page/client.js": { type: SCRIPT, content: clientJs },
@@ -44,10 +43,8 @@ const HEADERS = {
   "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
     "require-trusted-types-for 'script'; trusted-types 'none'",
-  "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
   "cache-control": "no-cache", // ask each time whether it is still the same
 };
 

@@ -1,20 +1,21 @@
 /** Which request is answered by what. */
 
+import { atMostEvery } from "../../service/at_most_every.ts";
 import { wantsUpgrade } from "../transport/handshake.ts";
-import { text } from "../transport/text.ts";
-import {
-  accept,
-  type ConnectionListener,
-  type IncomingRequest,
-  type RequestInfo,
-  type Upgrade,
-} from "../transport/transport.ts";
-import { type Admission, admit, type ProcessState, type RefusalReason } from "./connect.ts";
+import { text, withResponseHeaders } from "../transport/text.ts";
+import { type IncomingRequest, type RequestInfo, Upgrade } from "../transport/transport.ts";
+import type { Access, Refusal } from "./access/access.ts";
+import { type Entrance, type ProcessState, type RefusalReason, refusalResponse } from "./connect.ts";
 import { healthz, readyz } from "./health.ts";
 import type { Page } from "./page.ts";
 import type { SessionList } from "./sessions.ts";
 
+/** How old the text of `/metrics` may be: collecting it costs milliseconds, and whoever may read it may ask often. */
+const SCRAPE_PERIOD_MS = 1_000;
+
 export interface RoutesOptions {
+  access: Access;
+  entrance: Entrance;
   /** The state of the process now. */
   state: () => ProcessState;
   sessions: SessionList;
@@ -22,59 +23,90 @@ export interface RoutesOptions {
   page: Page | undefined;
   /** For `/metrics`. */
   scrape: () => Promise<{ text: string; contentType: string }>;
-  /** A client is about to connect. */
-  connect: (admission: Admission) => ConnectionListener;
   onRefused: (reason: RefusalReason) => void;
 }
 
-type Answer = Response | Upgrade | Promise<Response>;
+type Answer = Response | Upgrade | Promise<Response | Upgrade>;
+type Route = (request: IncomingRequest, info: RequestInfo) => Answer;
 
 /** The handler of all requests of a server. */
 export class Routes {
   readonly #options: RoutesOptions;
-  readonly #routes: Record<string, (request: IncomingRequest, url: URL, info: RequestInfo) => Answer>;
+  readonly #scrape: RoutesOptions["scrape"];
+  /** By path, for everybody; the page is for operators, and not among them. */
+  readonly #open: Record<string, Route>;
+  /** By path, for operators. */
+  readonly #guarded: Record<string, Route>;
 
   constructor(options: RoutesOptions) {
     this.#options = options;
-    this.#routes = Object.assign(Object.create(null), { // a path named like a property of objects is no path
-      "/": (request: IncomingRequest, url: URL) => this.#connect(request, url),
-      "/sessions": (request: IncomingRequest, _url: URL, info: RequestInfo) =>
-        options.sessions.answer(request, info, options.state()),
+    this.#scrape = atMostEvery(SCRAPE_PERIOD_MS, options.scrape);
+    this.#open = byPath({
+      "/": (request, info) => this.#connect(request, info),
       "/healthz": () => healthz(),
       "/readyz": () => readyz(options.state()),
+    });
+    this.#guarded = byPath({
+      "/sessions": (request, info) => options.sessions.answer(request, info, options.state()),
       "/metrics": () => this.#metrics(),
     });
   }
 
-  answer(request: IncomingRequest, info: RequestInfo): Answer {
-    let url: URL;
+  /** @param forOperators Whether the address that the request came to serves operators, too. */
+  answer(request: IncomingRequest, info: RequestInfo, forOperators: boolean): Answer {
+    const refusal = this.#options.access.check(request);
+    const answer = refusal ? this.#refuse(refusal) : this.#route(request, info, forOperators);
+    if (answer instanceof Promise) return answer.then(finished);
+    return finished(answer);
+  }
+
+  #route(request: IncomingRequest, info: RequestInfo, forOperators: boolean): Answer {
+    let path: string;
     try {
-      url = new URL(request.url);
+      path = new URL(request.url).pathname;
     } catch {
       return text(400, "the Host header is not a host name");
     }
-    const page = this.#options.page?.answer(request, url.pathname);
+    const page = forOperators ? this.#options.page?.answer(request, path) : undefined;
+    const guarded = forOperators ? this.#guarded[path] : undefined;
+    if (page || guarded) {
+      const refusal = this.#options.access.admitOperator(request);
+      if (refusal) return this.#refuse(refusal);
+    }
     if (page) return page;
-    const route = this.#routes[url.pathname];
-    if (!route) return text(404, `no such path; there are ${Object.keys(this.#routes).join(", ")}`);
+    const route = guarded ?? this.#open[path];
+    if (!route) return text(404, `no such path; there are ${this.#paths(forOperators).join(", ")}`);
     if (request.method !== "GET" && request.method !== "HEAD") {
       return text(405, "only GET and HEAD are known here", { allow: "GET, HEAD" });
     }
-    return route(request, url, info);
+    return route(request, info);
   }
 
-  #connect(request: IncomingRequest, url: URL): Response | Upgrade {
-    if (!wantsUpgrade(request)) {
-      return text(426, "connect with a WebSocket: ws://<host>/?client_id=<text>", { upgrade: "websocket" });
-    }
-    const decision = admit(request, url, this.#options.state());
-    if ("clientId" in decision) return accept(this.#options.connect(decision));
-    this.#options.onRefused(decision.reason);
-    return decision.response;
+  #paths(forOperators: boolean): string[] {
+    return [...Object.keys(this.#open), ...forOperators ? Object.keys(this.#guarded) : []];
+  }
+
+  #connect(request: IncomingRequest, info: RequestInfo): Answer {
+    if (wantsUpgrade(request)) return this.#options.entrance.answer(request, info);
+    return text(426, "connect with a WebSocket: ws://<host>/?client_id=<text>", { upgrade: "websocket" });
   }
 
   async #metrics(): Promise<Response> {
-    const { text: body, contentType } = await this.#options.scrape();
-    return new Response(body, { headers: { "content-type": contentType } });
+    const { text: body, contentType } = await this.#scrape();
+    return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-store" } });
   }
+
+  #refuse(refusal: Refusal): Response {
+    this.#options.onRefused(refusal.reason);
+    return refusalResponse(refusal);
+  }
+}
+
+/** Without a prototype: a path named like a property of objects is no path. */
+function byPath(routes: Record<string, Route>): Record<string, Route> {
+  return Object.assign(Object.create(null), routes);
+}
+
+function finished(answer: Response | Upgrade): Response | Upgrade {
+  return answer instanceof Upgrade ? answer : withResponseHeaders(answer);
 }

@@ -7,7 +7,7 @@ import { Nodes } from "./nodes.js";
 import { Sessions } from "./sessions.js";
 import { Table } from "./table.js";
 import { number, text, translatePage } from "./texts.js";
-import { startTrying } from "./try.js";
+import { startTrying, tellSuccessor } from "./try.js";
 
 translatePage();
 
@@ -73,8 +73,10 @@ new Feed({
     drawSoon();
   },
   onEvent(kind, session, atMs) {
-    if (kind === "opened") sessions.open(session);
-    else if (sessions.close(session) && kind === "replaced") chart.addTakeover(atMs);
+    if (kind === "opened") {
+      const replaced = sessions.open(session);
+      if (replaced) tellSuccessor(replaced, session);
+    } else if (sessions.close(session, kind === "replaced") && kind === "replaced") chart.addTakeover(atMs);
     drawSoon();
   },
 });

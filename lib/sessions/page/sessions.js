@@ -16,12 +16,16 @@
  * @property {string} node
  * @property {number} since Unix time, ms
  * @property {number} epoch grows from one to the next
+ * @property {{ session: string, node: string } | undefined} replaced whose place it took, where that was seen
  * @property {string} searched what the filter looks into
  * @property {number} openedAtMs when it was seen to be opened, by `performance.now()`; 0 where it was there before
  * @property {boolean} gone
  */
 
 /** @typedef {"client" | "session" | "node" | "since"} Column */
+
+/** How many may be on the way between `replaced` and `opened`; the two come together, so this is plenty. */
+const MAX_LEAVING = 10_000;
 
 /** "client 2" stands before "client 10". */
 const collator = new Intl.Collator(undefined, { numeric: true });
@@ -51,6 +55,8 @@ export class Sessions {
   #arriving;
   #filter = "";
   #node = "";
+  /** @type {Map<string, Row>} whose place is being taken, by client: those who replace them are opened next */
+  #leaving = new Map();
   /** @type {{ column: Column, descending: boolean }} */
   #order = { column: "since", descending: true };
 
@@ -79,6 +85,7 @@ export class Sessions {
   /** A snapshot begins; what is shown stays until it is complete. */
   beginSnapshot() {
     this.#arriving = new Map();
+    this.#leaving.clear();
   }
 
   /** @param {Session[]} page */
@@ -97,27 +104,46 @@ export class Sessions {
     this.#stale = true;
   }
 
-  /** @param {Session} session */
+  /**
+   * @param {Session} session
+   * @returns {string | undefined} the session_id of the one whose place it has taken
+   */
   open(session) {
-    if (this.#rows.has(session.session_id)) return;
-    const row = toRow(session, performance.now());
+    if (this.#rows.has(session.session_id)) return undefined;
+    const before = this.#leaving.get(session.client_id);
+    this.#leaving.delete(session.client_id);
+    const row = toRow(session, performance.now(), before);
     this.#rows.set(session.session_id, row);
     this.#count(row.node, 1);
     this.#added.push(row);
+    return before?.session;
   }
 
   /**
    * @param {Session} session
+   * @param {boolean} [replaced] whether a newer connection of its client takes its place
    * @returns {boolean} whether it was there
    */
-  close({ session_id }) {
+  close({ session_id }, replaced = false) {
     const row = this.#rows.get(session_id);
     if (!row) return false;
     this.#rows.delete(session_id);
     this.#count(row.node, -1);
     row.gone = true;
     this.#removed = true;
+    if (replaced) this.#remember(row);
     return true;
+  }
+
+  /** @param {Row} row */
+  #remember(row) {
+    this.#leaving.delete(row.client);
+    this.#leaving.set(row.client, row);
+    // a newer connection may leave before it is opened: the oldest of these are forgotten
+    for (const client of this.#leaving.keys()) {
+      if (this.#leaving.size <= MAX_LEAVING) break;
+      this.#leaving.delete(client);
+    }
   }
 
   /** @param {string} filter a part of a client_id, session_id or node */
@@ -185,19 +211,30 @@ export class Sessions {
 /**
  * @param {Session} session
  * @param {number} openedAtMs
+ * @param {Row} [before] whose place it took
  * @returns {Row}
  */
-function toRow({ client_id, session_id, node, epoch, connected_at }, openedAtMs) {
+function toRow({ client_id, session_id, node, epoch, connected_at }, openedAtMs, before) {
   return {
     client: client_id,
     session: session_id,
     node,
     since: Date.parse(connected_at),
     epoch,
-    searched: `${client_id}\n${session_id}\n${node}`.toLowerCase(),
+    replaced: before && { session: before.session, node: before.node },
+    searched: `${client_id}\n${session_id}\n${node}\n${before?.session ?? ""}`.toLowerCase(),
     openedAtMs,
     gone: false,
   };
+}
+
+/**
+ * As much of a session_id as tells it from others at a glance.
+ *
+ * @param {string} sessionId
+ */
+export function shortOf(sessionId) {
+  return sessionId.slice(0, 8);
 }
 
 /**

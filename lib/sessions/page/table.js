@@ -4,6 +4,7 @@
 
 import { byId, element, setText } from "./dom.js";
 import { language, number, text } from "./texts.js";
+import { shortOf } from "./sessions.js";
 
 /** Rows above and below those in sight, for a scroll that is quicker than a frame. */
 const MARGIN = 8;
@@ -19,7 +20,7 @@ const time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 const dayAndTime = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "short" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "long" });
 
-/** @typedef {{ row: HTMLTableRowElement, client: HTMLElement, session: HTMLElement, node: HTMLElement, since: HTMLTimeElement }} Line */
+/** @typedef {{ row: HTMLTableRowElement, client: HTMLElement, replaced: HTMLElement, session: HTMLElement, node: HTMLElement, since: HTMLTimeElement }} Line */
 
 export class Table {
   #sessions;
@@ -155,30 +156,34 @@ export class Table {
 
 /** @returns {Line} */
 function newLine() {
-  const cell = (/** @type {string} */ name, /** @type {HTMLElement} */ content) =>
-    element("td", { role: "cell", class: name }, content);
+  const cell = (/** @type {string} */ name, /** @type {(Node | string)[]} */ ...content) =>
+    element("td", { role: "cell", class: name }, ...content);
   const client = element("bdi");
+  const replaced = element("small");
   const session = element("code");
   const node = element("code");
   const since = element("time");
   const row = element(
     "tr",
     { role: "row" },
-    cell("client", client),
+    cell("client", client, replaced),
     cell("session", session),
     cell("node", node),
     cell("since", since),
   );
-  return { row, client, session, node, since };
+  return { row, client, replaced, session, node, since };
 }
 
 /**
  * @param {Line} line
  * @param {Row} row
  */
-function fill({ client, session, node, since }, row) {
+function fill({ client, replaced, session, node, since }, row) {
   client.textContent = row.client;
   client.title = row.client;
+  const before = row.replaced && { session: shortOf(row.replaced.session), node: row.replaced.node };
+  replaced.textContent = before ? ` ${text("replaced", before)}` : "";
+  replaced.title = row.replaced?.session ?? "";
   session.textContent = row.session;
   node.textContent = row.node;
   const date = new Date(row.since);

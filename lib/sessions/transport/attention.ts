@@ -1,6 +1,9 @@
 /** How often connections are looked after. */
 export const TICK_MS = 250;
 
+/** What a tick may be late for nothing to have piled up. */
+const CALM_MS = TICK_MS / 5;
+
 /** A time as a number of ticks. */
 export function ticks(ms: number): number {
   return Math.ceil(ms / TICK_MS);
@@ -15,6 +18,8 @@ export function ticks(ms: number): number {
 export class Attention implements Disposable {
   /** Ticks so far. */
   tick = 0;
+  /** Those of them in which nothing had piled up. */
+  calm = 0;
   readonly #maxMessages: number;
   readonly #onAwake: () => void;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -31,6 +36,7 @@ export class Attention implements Disposable {
     this.#onAwake = options.onAwake;
     this.#timer = setInterval(() => {
       this.awake();
+      if (this.#lateMs < CALM_MS) this.calm++;
       this.#lateMs = Math.max(0, this.#lateMs - TICK_MS);
       this.#tickedAtMs = performance.now();
       this.tick++;

@@ -21,8 +21,8 @@ export interface Hub {
  * It listens to its events itself, as an object: ten thousand idle connections should not cost forty thousand closures.
  */
 export class DenoConnection implements Connection {
-  /** When the upgrade began, or the close frame was given to the platform; in ticks. */
-  sinceTick: number;
+  /** When the upgrade began, in ticks; or the close frame was given to the platform, in calm ticks. */
+  since: number;
   readonly #hub: Hub;
   readonly #socket: WebSocket;
   readonly #listener: ConnectionListener;
@@ -38,7 +38,7 @@ export class DenoConnection implements Connection {
     this.#hub = hub;
     this.#socket = socket;
     this.#listener = listener;
-    this.sinceTick = hub.attention.tick;
+    this.since = hub.attention.tick;
     socket.binaryType = "arraybuffer";
     for (const type of ["open", "message", "close", "error"]) socket.addEventListener(type, this);
   }
@@ -49,7 +49,10 @@ export class DenoConnection implements Connection {
 
   /**
    * Nothing tells when the close frame is with the kernel: "two turns later" is false under load, by seconds. So the
-   * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not.
+   * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not. While
+   * thousands are closed at once the platform still writes the frame of one that was cut, so nobody is cut before there
+   * has been calm enough for all of them to have left. Where a message has arrived and not been told yet, the platform
+   * drops the connection instead, and the frame is never sent.
    */
   close(code: number, reason: string): Promise<void> {
     if (this.#evidence) return this.#evidence.promise;
@@ -57,7 +60,7 @@ export class DenoConnection implements Connection {
     this.#told = true;
     this.#evidence = Promise.withResolvers();
     if (!this.#cut) this.#socket.close(code, reason);
-    this.sinceTick = this.#hub.attention.tick;
+    this.since = this.#hub.attention.calm;
     this.#hub.onClosing(this);
     return this.#evidence.promise;
   }
@@ -113,12 +116,8 @@ export class DenoConnection implements Connection {
   }
 
   #fault(fault: Fault): void {
-    if (this.#told) {
-      this.terminate(); // it floods on while it is being closed
-      return;
-    }
-    this.#messages = undefined;
-    this.#listener.onFault(fault);
+    if (this.#told) this.terminate();
+    else this.#listener.onFault(fault);
   }
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { withDeadline } from "../../service/clock.ts";
 import { listenError, messageOf } from "../../service/errors.ts";
 import { getLogger } from "../../service/log.ts";
 import { Attention, ticks } from "./attention.ts";
@@ -106,7 +107,7 @@ export class DenoTransport implements Transport {
     }
     // waits for answers that are being sent
     const stopped = [...this.#servers.values()].map((server) => server.shutdown());
-    await Promise.race([Promise.all(stopped), delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    await withDeadline(Promise.all(stopped), CLOSE_TIMEOUT_MS, "answers are not sent").catch(() => {});
   }
 
   onOpen(connection: DenoConnection): void {
@@ -177,15 +178,15 @@ export class DenoTransport implements Transport {
   }
 
   #onTick(): void {
-    const { tick } = this.attention;
+    const { tick, calm } = this.attention;
     for (const connection of this.#closing) {
-      if (tick - connection.sinceTick < CLOSE_TICKS) break; // the rest is younger
+      if (calm - connection.since < CLOSE_TICKS) break; // the rest is younger
       this.#closing.delete(connection);
       connection.terminate();
     }
     let lost = 0;
     for (const connection of this.#opening) {
-      if (tick - connection.sinceTick < OPEN_TICKS) break;
+      if (tick - connection.since < OPEN_TICKS) break;
       this.#opening.delete(connection);
       this.#connections.delete(connection);
       lost++;

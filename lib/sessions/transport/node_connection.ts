@@ -24,6 +24,9 @@ const PIECE_BYTES = 4096;
  */
 const DISCARD_BYTES = 1024 * 1024;
 
+/** As many answers to PINGs may wait in this process for a peer that does not read; the kernel has taken far more by then. */
+const UNREAD_BYTES = 64 * 1024;
+
 const HEARTBEAT_TICKS = ticks(HEARTBEAT_MS);
 const CLOSE_TICKS = ticks(CLOSE_TIMEOUT_MS);
 
@@ -56,6 +59,8 @@ export class NodeConnection implements Connection {
   #pinged = false;
   /** The close frame is on its way, or the peer's has come. */
   #closing = false;
+  /** The peer's close frame has come. */
+  #answered = false;
   /** Nothing that comes is looked at any more. */
   #deaf = false;
   #discarded = 0;
@@ -124,7 +129,8 @@ export class NodeConnection implements Connection {
     this.#writer.close(code, reason, false, () => {
       // With the kernel, or, where this is an error, never: the connection is cut.
       this.#evidence?.resolve();
-      if (this.#deaf) this.#socket.end(); // no answer will be seen, or it has come
+      if (this.#answered) this.#socket.destroySoon();
+      else if (this.#deaf) this.#socket.end(); // no answer will be seen
     });
   }
 
@@ -158,14 +164,17 @@ export class NodeConnection implements Connection {
   }
 
   onPing(data: Uint8Array): void {
-    if (this.onFrame()) this.#writer.pong(data, false);
+    if (!this.onFrame()) return;
+    if (this.#socket.writableLength > UNREAD_BYTES) this.terminate(); // a close frame would wait behind them
+    else this.#writer.pong(data, false);
   }
 
   onCloseFrame(code: number, reason: Uint8Array): void {
     this.#deaf = true;
+    this.#answered = true;
     if (this.#closing) {
       this.#evidence?.resolve();
-      this.#socket.end();
+      this.#socket.destroySoon(); // when all has been sent: RFC 6455, section 7.1.1, has the server end the connection
       return;
     }
     this.#told = true;

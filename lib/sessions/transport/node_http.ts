@@ -7,14 +7,14 @@ import {
 } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
+import { withDeadline } from "../../service/clock.ts";
 import { listenError, messageOf } from "../../service/errors.ts";
 import { getLogger } from "../../service/log.ts";
 import { Attention, ticks } from "./attention.ts";
 import { acceptKey, handshakeFault } from "./handshake.ts";
 import { NodeConnection } from "./node_connection.ts";
-import { text } from "./text.ts";
+import { RESPONSE_HEADERS, text } from "./text.ts";
 import {
   addressText,
   CLOSE_TIMEOUT_MS,
@@ -104,11 +104,11 @@ export class NodeTransport implements Transport {
 
   async close(): Promise<void> {
     this.attention[Symbol.dispose]();
+    for (const connection of this.#connections) connection.terminate();
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const server of this.#servers) server.closeIdleConnections();
-    await Promise.race([Promise.all(closed), delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    await withDeadline(Promise.all(closed), CLOSE_TIMEOUT_MS, "answers are not sent").catch(() => {});
     for (const server of this.#servers) server.closeAllConnections();
-    for (const connection of this.#connections) connection.terminate();
   }
 
   onGone(connection: NodeConnection): void {
@@ -129,13 +129,17 @@ export class NodeTransport implements Transport {
       if (Number(request.headers["content-length"] ?? 0) <= MAX_MESSAGE_BYTES) {
         return respond(request, response);
       }
-      response.writeHead(413, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+      response.writeHead(413, {
+        ...RESPONSE_HEADERS,
+        "content-type": "text/plain; charset=utf-8",
+        connection: "close",
+      });
       response.end(`a body is limited to ${MAX_MESSAGE_BYTES / 1024} KiB\n`);
     });
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head).catch((error) => {
         log.error("cannot answer a request to upgrade: {error}", { error });
-        socket.destroy();
+        return answer(socket, text(500, "internal error, see the log of the server"));
       });
     });
     server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {

@@ -76,7 +76,7 @@ export interface Connection {
    *
    * @returns a promise that is kept on evidence that nothing but the close frame can follow what the peer has got: the
    * frame is with the kernel, the peer has closed, or the connection is cut. It is never broken, and it is kept within
-   * `CLOSE_TIMEOUT_MS`.
+   * `CLOSE_TIMEOUT_MS` where the process is not short of time.
    */
   close(code: number, reason: string): Promise<void>;
 

@@ -9,7 +9,7 @@ const CUT_DELAY_MS = 20;
 
 /** What asking one session to go takes until its close frame is with the kernel, and how long any such end takes. */
 const ASK_MS = 0.3;
-const ASK_DELAY_MS = 100;
+const ASK_DELAY_MS = 500;
 
 /** So much of the lease may go to asking and to cutting, at most. */
 const ASK_SHARE = 0.3;

@@ -60,7 +60,9 @@ export class Lease {
   readonly #leaseMs: number;
   readonly #renewEveryMs: number;
 
-  #node = newNode();
+  readonly #nodeName: () => string;
+
+  #node: string;
   /** When the last renewal that was answered was sent: the monotonic clock stands still while a machine is suspended. */
   #sentAt: { monotonicMs: number; wallMs: number } | undefined;
   /** It is over, or will be: its sessions are being ended. */
@@ -83,9 +85,19 @@ export class Lease {
   #closed = false;
 
   constructor(
-    options: { store: RedisStore; clock: Clock; leaseMs: number; memory: Memory; host: LeaseHost },
+    options: {
+      store: RedisStore;
+      clock: Clock;
+      leaseMs: number;
+      memory: Memory;
+      /** Makes a name that no node has had before. */
+      nodeName: () => string;
+      host: LeaseHost;
+    },
   ) {
     this.#store = options.store;
+    this.#nodeName = options.nodeName;
+    this.#node = options.nodeName();
     this.#clock = options.clock;
     this.#host = options.host;
     this.#memory = options.memory;
@@ -275,15 +287,10 @@ export class Lease {
     await this.#host.endAll(() => sentAt ? this.#leftMs(sentAt) : 0);
     this.#memory.forget();
     this.#formerNode = this.#node;
-    this.#node = newNode();
+    this.#node = this.#nodeName();
     this.#sentAt = undefined;
     this.#ready = false;
     this.#ending = false;
     this.hurry();
   }
-}
-
-/** A name that no process has had before. */
-function newNode(): string {
-  return crypto.randomUUID().slice(0, 8);
 }

@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../../../service/clock.ts";
 import type { Candidate, RevokeReason } from "../registry.ts";
 import type { Endable } from "./fence.ts";
 import type { Terms } from "./lease.ts";
+import type { Memory } from "./memory.ts";
 import type { RegistryObserver } from "./observer.ts";
 import type { ClaimReply, NodeMessage, RedisStore, ReleaseMode } from "./redis_store.ts";
 
@@ -15,8 +16,12 @@ const REPEAT_MS = 200;
 export interface Holding {
   readonly candidate: Candidate;
   readonly claimedAtMs: number;
+  /** The same by the clock of the epochs, microseconds. */
+  readonly claimedAtUs: number;
   /** Whether Redis was ever asked for it. */
   asked: boolean;
+  /** Whether Redis could not be asked at once. */
+  late: boolean;
   epoch: string;
   established: boolean;
   /** Kept when its end is evident, once it was told to go; it is held until then. */
@@ -42,6 +47,7 @@ export class Lines {
   readonly #store: RedisStore;
   readonly #clock: Clock;
   readonly #lease: LinesLease;
+  readonly #memory: Memory;
   readonly #observe: () => RegistryObserver | undefined;
   /** By session_id. */
   readonly #holdings = new Map<string, Holding>();
@@ -53,12 +59,14 @@ export class Lines {
       store: RedisStore;
       clock: Clock;
       lease: LinesLease;
+      memory: Memory;
       observe: () => RegistryObserver | undefined;
     },
   ) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#lease = options.lease;
+    this.#memory = options.memory;
     this.#observe = options.observe;
   }
 
@@ -79,10 +87,13 @@ export class Lines {
 
   /** Puts a candidate at the end of the line of its client. */
   claim(candidate: Candidate): void {
+    const nowMs = this.#clock.nowMs();
     const holding: Holding = {
       candidate,
-      claimedAtMs: this.#clock.nowMs(),
+      claimedAtMs: nowMs,
+      claimedAtUs: this.#memory.epochUs(nowMs),
       asked: false,
+      late: false,
       epoch: "",
       established: false,
       end: undefined,
@@ -195,10 +206,13 @@ export class Lines {
   /** `undefined` where Redis cannot be asked or does not answer; it may have taken effect, which does no harm. */
   async #requestPlace(holding: Holding): Promise<ClaimReply | undefined> {
     const { terms } = this.#lease;
-    if (!terms) return undefined;
+    if (!terms) {
+      holding.late = true;
+      return undefined;
+    }
     const { candidate: { clientId, sessionId, connectedAtMs }, epoch, established } = holding;
-    const nowMs = this.#clock.nowMs();
-    const ageMs = nowMs - holding.claimedAtMs;
+    // one that has to ask again, or could not ask at once, came when it was claimed
+    const askedFirstUs = holding.asked || holding.late ? holding.claimedAtUs : undefined;
     holding.asked = true;
     try {
       return await this.#store.claim({
@@ -207,7 +221,7 @@ export class Lines {
         connectedAtMs,
         epoch,
         established,
-        ageMs,
+        askedFirstUs,
         ...terms,
       });
     } catch {

@@ -20,19 +20,24 @@ export class Memory {
 
   /** What a renewal tells Redis. @param nowMs By the monotonic clock. */
   told(nowMs: number): { generation: string; joins: string; nodes: string[]; epochUs: number } {
-    const { us, atMs } = this.#epoch;
     return {
       generation: this.#generation,
       joins: this.#joins,
       nodes: this.#nodes,
-      epochUs: us === 0 ? 0 : us + (nowMs - atMs) * 1000,
+      epochUs: this.epochUs(nowMs),
     };
   }
 
-  /** Redis has answered a renewal that was sent at `sentAtMs`. */
-  hear(reply: HeldLease, sentAtMs: number): void {
+  /** What the clock of the epochs shows, as we reckon it, microseconds; 0 while we have not heard of it. */
+  epochUs(nowMs: number): number {
+    const { us, atMs } = this.#epoch;
+    return us === 0 ? 0 : us + (nowMs - atMs) * 1000;
+  }
+
+  /** Redis has answered a renewal. */
+  hear(reply: HeldLease, sentAtMs: number, answeredAtMs: number): void {
     this.#last = reply;
-    this.#epoch = { us: reply.epochUs, atMs: sentAtMs };
+    this.#epoch = { us: reply.epochUs, atMs: (sentAtMs + answeredAtMs) / 2 };
     if (reply.generation === this.#generation) this.#keep(reply);
   }
 

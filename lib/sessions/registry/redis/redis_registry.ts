@@ -36,6 +36,8 @@ export interface RedisRegistryOptions {
   clock?: Clock;
   /** Makes the connections. @default connections to `url` */
   connect?: Connect;
+  /** Makes a name that no node has had before. @default a random one */
+  nodeName?: () => string;
 }
 
 /**
@@ -79,8 +81,9 @@ export class RedisRegistry implements SessionRegistry {
       onRoundTrip: (ms) => observe()?.onRoundTrip?.(ms),
     });
     this.#fence = new Fence(clock, leaseMs);
-    this.#lease = new Lease({ store, clock, leaseMs, memory, host: this.#leaseHost() });
-    this.#lines = new Lines({ store, clock, lease: this.#lease, observe });
+    const nodeName = options.nodeName ?? (() => crypto.randomUUID().slice(0, 8));
+    this.#lease = new Lease({ store, clock, leaseMs, memory, nodeName, host: this.#leaseHost() });
+    this.#lines = new Lines({ store, clock, lease: this.#lease, memory, observe });
     this.#sweeper = new Sweeper({
       store,
       clock,
@@ -195,7 +198,7 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   #onRenewed(reply: HeldLease, sentAtMs: number, missed: boolean): void {
-    this.#memory.hear(reply, sentAtMs);
+    this.#memory.hear(reply, sentAtMs, this.#clock.nowMs());
     if (reply.settled) this.#onSettled(sentAtMs);
     this.#announcer.onRenewed(reply, missed);
     this.#sweeper.onRenewed(reply);

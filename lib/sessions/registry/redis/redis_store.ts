@@ -168,8 +168,8 @@ export class RedisStore {
     connection: number;
     /** Latest moment, by Redis's own clock. */
     validUntilMs: number;
-    /** How long ago it was asked for first; 0 the first time. */
-    ageMs: number;
+    /** When it was asked for first, by the clock of the epochs, microseconds; nothing the first time. */
+    askedFirstUs?: number;
   }): Promise<ClaimReply> {
     const { clientId, sessionId, node, connectedAtMs, epoch, established } = place;
     const [answer, at, newestSessionId, newestNode] = await this.#link.run<[string, string, string, string]>(
@@ -192,7 +192,7 @@ export class RedisStore {
         String(place.connection),
         place.generation,
         String(Math.floor(place.validUntilMs)),
-        String(Math.ceil(place.ageMs)),
+        place.askedFirstUs === undefined ? "" : String(Math.floor(place.askedFirstUs)),
         this.#channelPrefix,
       ],
     );

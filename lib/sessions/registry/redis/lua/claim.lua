@@ -8,7 +8,7 @@
 -- ARGV[5] epoch of the place, "" for a new one        ARGV[6] state it has: "e" or "w"
 -- ARGV[7] number of the connection, and ARGV[8] generation, both as the node's last renewal has had them
 -- ARGV[9] when the process gives this connection up, ms of Redis's own clock
--- ARGV[10] how long ago the process asked first, ms: 0 when this is the first time
+-- ARGV[10] "" when the process asks for the first time, else when it did, by the clock of the epochs as it reckons it
 -- ARGV[11] prefix of the nodes' channels
 --
 -- Returns { answer, epoch, newest session_id, its node }; answer is
@@ -48,10 +48,7 @@ local first_time = mine == nil
 if first_time then
   local epoch, last = ARGV[5], tonumber(redis.call("GET", KEYS[5]) or 0)
   if epoch == "" then
-    -- one that had to ask again came when it asked first
-    epoch = now * 1000 + tonumber(generation.epochs) - tonumber(ARGV[10]) * 1000
-    if ARGV[10] == "0" then epoch = math.max(last + 1, epoch) end
-    epoch = text(epoch)
+    epoch = ARGV[10] == "" and text(math.max(last + 1, epoch_now)) or ARGV[10]
   end
   if tonumber(epoch) > last then redis.call("SET", KEYS[5], epoch) end
   mine = { session = ARGV[2], node = ARGV[3], epoch = epoch, at = ARGV[4], state = ARGV[6] }

@@ -10,7 +10,7 @@
 --   id               of whom the data is: run id and replication id, both of which change at a failover; and since when
 --   began_at settles_at now   by the clock of the leases, ms      time     Redis's own clock when that was `now`
 --   lease            of every node, ms                           joins    how many nodes have joined
---   epochs           how far the clock of the epochs is ahead of that of the leases, microseconds
+--   epochs           how far the clock of the epochs is ahead of Redis's own, microseconds
 --   witnessed        "1" when a witness has spoken
 --   node:<node>      "awaited" or "announced", for each that was remembered from the generation before
 -- KEYS and ARGV as in renew.lua.
@@ -40,8 +40,11 @@ end
 
 -- What this node remembers from the generation before.
 local function remember()
-  local ahead = tonumber(ARGV[7]) - now * 1000
-  if ahead > tonumber(generation.epochs) then set("epochs", text(ahead)) end
+  local behind = tonumber(ARGV[7]) - epoch_now
+  if behind > 0 then
+    epoch_now = epoch_now + behind
+    set("epochs", text(tonumber(generation.epochs) + behind))
+  end
   if known == "" or now >= tonumber(generation.settles_at) then return end
   if lease > tonumber(generation.lease) then
     set("lease", text(lease))

@@ -42,6 +42,9 @@ if ARGV[4] ~= "join" and known == generation.id then
 end
 
 local awaited = settle()
+if generation.time and time < tonumber(generation.time) then
+  set("epochs", text(tonumber(generation.epochs) + (generation.time - time) * 1000))
+end
 set("now", text(now))
 set("time", text(time))
 redis.call("ZADD", KEYS[2], text(now + lease), node)
@@ -64,7 +67,7 @@ end
 if not settled and not generation.witnessed then nodes = {} end
 for _, name in ipairs(awaited) do nodes[#nodes + 1] = name end
 return {
-  "held", generation.id, text(time), text(now * 1000 + tonumber(generation.epochs)), settled and "settled" or "settling",
+  "held", generation.id, text(time), text(epoch_now), settled and "settled" or "settling",
   ready and "ready" or "joining", redis.call("HGET", KEYS[1], "joins"), nodes,
   redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", text(now)),
 }

@@ -20,6 +20,9 @@ if generation.now then
   now = tonumber(generation.now) + math.floor(math.min(passed, tonumber(generation.lease) / 20))
 end
 
+-- The clock of the epochs, microseconds: as Redis's own, but never back, over a loss of the data neither.
+local epoch_now = math.max(time, tonumber(generation.time or 0)) * 1000 + tonumber(generation.epochs or 0)
+
 -- The line of a client_id is one text: its holders from the oldest to the newest, joined by "|", each of five words:
 --   session_id node epoch connected_at state
 -- epoch says when the session came, by a clock in microseconds that grows over data loss; connected_at is Unix time in

@@ -1,0 +1,252 @@
+/** The contract of a connection: what `close` and `terminate` promise, and when the promise is kept. */
+
+import assert from "node:assert/strict";
+import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
+import { startOn, TRANSPORTS } from "../support/transports.ts";
+import { until } from "../support/wait.ts";
+import { listen } from "../../lib/sessions/transport/listen.ts";
+import { accept, type Connection, type Transport } from "../../lib/sessions/transport/transport.ts";
+import { text } from "../../lib/sessions/transport/text.ts";
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
+
+/** How long what is in the kernel may take to be read here. */
+const PATIENCE_MS = 10_000;
+
+/** A transport whose every request to `/` becomes a connection; what is told of them is written down. */
+class Listener implements AsyncDisposable {
+  readonly told: string[] = [];
+  readonly connections: Connection[] = [];
+  readonly remoteAddresses: string[] = [];
+  transport!: Transport;
+  readonly #sockets: RawWebSocket[] = [];
+  #onOpen: ((connection: Connection) => void) | undefined;
+
+  static async start(name: TransportName, onOpen?: (connection: Connection) => void): Promise<Listener> {
+    const listener = new Listener();
+    listener.#onOpen = onOpen;
+    listener.transport = await listen(name, {
+      hostname: "127.0.0.1",
+      port: 0,
+      maxMessages: 100,
+      maxConnections: 1000,
+      onAwake: () => {},
+      onWornOut: () => {},
+      handler: async (request, { remoteAddress }) => {
+        listener.remoteAddresses.push(remoteAddress);
+        const { pathname, searchParams } = new URL(request.url);
+        if (pathname !== "/") return text(404, "no");
+        const id = searchParams.get("client_id");
+        if (id === "slow") await new Promise((resolve) => setTimeout(resolve, 50));
+        if (id === "broken") throw new Error("the handler is broken");
+        return accept({
+          onOpen: (connection) => {
+            listener.told.push("open");
+            listener.connections.push(connection);
+            listener.#onOpen?.(connection);
+          },
+          onFault: (fault) => listener.told.push(fault),
+          onEnd: (code) => listener.told.push(`end ${code}`),
+        }, { protocol: request.headers.has("sec-websocket-protocol") ? "solo" : undefined });
+      },
+    });
+    return listener;
+  }
+
+  async connect(
+    clientId = "kim",
+    options?: Parameters<typeof RawWebSocket.connect>[2],
+  ): Promise<[RawWebSocket, Connection]> {
+    const already = this.connections.length;
+    const socket = await RawWebSocket.connect(this.transport.port, clientId, options);
+    this.#sockets.push(socket);
+    await until(() => this.connections.length > already, "the connection is told of");
+    return [socket, this.connections.at(-1)!];
+  }
+
+  async isEmpty(): Promise<void> {
+    await until(() => this.transport.connections === 0, "no connection is left");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket[Symbol.dispose]();
+    await this.isEmpty();
+    await this.transport.close();
+  }
+}
+
+for (const name of TRANSPORTS) {
+  Deno.test(`${name}, accept: what is sent arrives, with the protocol that was chosen, also after a wait`, async () => {
+    await using listener = await Listener.start(name);
+    const headers = { "Sec-WebSocket-Protocol": "other, solo" };
+    const [socket, connection] = await listener.connect("slow", { headers });
+    assert.equal(socket.answer.headers.get("sec-websocket-protocol"), "solo");
+    assert.deepEqual(listener.remoteAddresses, ["127.0.0.1"]);
+    connection.send("привет");
+    connection.send("");
+    assert.equal((await socket.text()).text, "привет");
+    assert.equal((await socket.text()).text, "");
+    assert.equal(listener.transport.connections, 1);
+  });
+
+  Deno.test(`${name}: a handler that throws costs an answer of 500 or the connection, and nothing else`, async () => {
+    await using listener = await Listener.start(name);
+    await RawWebSocket.connect(listener.transport.port, "broken", { anyStatus: true }).then(
+      (socket) => {
+        assert.equal(socket.answer.status, 500);
+        socket[Symbol.dispose]();
+      },
+    );
+    await listener.connect();
+  });
+
+  Deno.test(`${name}, close: the frame arrives, the promise is kept, the listener is not told of what it did itself`, async () => {
+    await using listener = await Listener.start(name);
+    const [socket, connection] = await listener.connect();
+    const evidence = connection.close(4409, "replaced");
+    assert.equal(connection.close(1001, "again"), evidence, "the second call has no effect");
+    connection.send("too late");
+    await evidence;
+    const { code, reason } = await socket.close();
+    assert.deepEqual([code, reason], [4409, "replaced"]);
+    await socket.gone;
+    await listener.isEmpty();
+    assert.deepEqual(listener.told, ["open"]);
+  });
+
+  Deno.test(`${name}, close: a peer that does not answer is cut, and the promise is kept`, async () => {
+    await using listener = await Listener.start(name);
+    const [socket, connection] = await listener.connect("deaf", { answersClose: false });
+    await connection.close(4409, "replaced");
+    assert.equal((await socket.close()).code, 4409);
+    await socket.gone;
+    await listener.isEmpty();
+    assert.deepEqual(listener.told, ["open"]);
+  });
+
+  Deno.test(`${name}, close of one that takes nothing: it is cut, and the promise is kept`, async () => {
+    await using listener = await Listener.start(name);
+    const [, connection] = await listener.connect("frozen", { read: false });
+    const long = "x".repeat(60_000);
+    for (let i = 0; i < 200; i++) connection.send(long); // 12 MB: more than the kernel takes
+    await connection.close(4409, "replaced");
+    await listener.isEmpty();
+    assert.deepEqual(listener.told, ["open"]);
+  });
+
+  Deno.test(`${name}, terminate: ends without a word, also twice and after close, whose promise it keeps`, async () => {
+    await using listener = await Listener.start(name);
+    const [first, cut] = await listener.connect("first");
+    cut.terminate();
+    cut.terminate();
+    cut.send("nobody is there");
+    assert.equal(await first.frame(), undefined);
+    await until(() => listener.told.length === 2, "the end is told of");
+    assert.match(listener.told[1]!, /^end 100[56]$/);
+    await cut.close(1001, "nobody is there");
+
+    const [, closing] = await listener.connect("second", { read: false });
+    const evidence = closing.close(4409, "replaced");
+    closing.terminate();
+    await evidence;
+    await listener.isEmpty();
+  });
+
+  Deno.test(`${name}: the peer's close is answered and told of, and so is its going without one`, async () => {
+    await using listener = await Listener.start(name);
+    const [polite] = await listener.connect("polite");
+    await polite.send(OPCODES.close, Uint8Array.of(0x0f, 0xa0)); // 4000
+    assert.equal((await polite.close()).code, 4000);
+    await polite.gone;
+    await until(() => listener.told.length === 2, "the end is told of");
+    assert.deepEqual(listener.told, ["open", "end 4000"]);
+
+    const [rude] = await listener.connect("rude");
+    rude[Symbol.dispose]();
+    await until(() => listener.told.length === 4, "the end is told of");
+    assert.match(listener.told[3]!, /^end 100[56]$/);
+    await listener.isEmpty();
+  });
+
+  Deno.test(`${name}, close and the peer's close at the same time: each end is told once`, async () => {
+    await using listener = await Listener.start(name);
+    for (let i = 0; i < 200; i++) {
+      const [socket, connection] = await listener.connect(`kim ${i}`);
+      const theirs = socket.send(OPCODES.close, Uint8Array.of(0x0f, 0xa0)).catch(() => {});
+      if (i % 2) await Promise.resolve();
+      const ours = connection.close(4409, "replaced");
+      await Promise.all([theirs, ours, socket.gone]);
+    }
+    await listener.isEmpty();
+    const opened = listener.told.filter((what) => what === "open").length;
+    assert.equal(opened, 200);
+    assert.ok(listener.told.length - opened <= 200, "no end is told twice");
+  });
+
+  Deno.test(`${name}: a listener that throws costs its own connection`, async () => {
+    await using listener = await Listener.start(name, () => {
+      if (listener.connections.length === 1) throw new Error("on purpose");
+    });
+    // with node it is cut before the answer has left
+    const first = await RawWebSocket.connect(listener.transport.port, "first").catch(() => undefined);
+    assert.equal(await first?.frame(), undefined);
+    first?.[Symbol.dispose]();
+    const [second, connection] = await listener.connect("second");
+    connection.send("fine");
+    assert.equal((await second.text()).text, "fine");
+  });
+
+  Deno.test(`${name}, Transport.close: ends what is left, and listens no more`, async () => {
+    const listener = await Listener.start(name);
+    const [socket] = await listener.connect();
+    await listener.transport.close();
+    await socket.gone;
+    socket[Symbol.dispose]();
+    await assert.rejects(RawWebSocket.connect(listener.transport.port, "late"));
+  });
+
+  /**
+   * The server is stopped when so many successors have their session_id. What the kernel holds then is what the server had
+   * done: wherever a session_id has come, the close frame of the session before it must have come too.
+   */
+  Deno.test(`${name}: no successor is established before the close frame of the older session is with the kernel`, async (t) => {
+    for (const stopAt of [1, 50, 150, 250]) {
+      await t.step(`stopped at ${stopAt} of 300`, () => stopAmongTakeovers(name, stopAt));
+    }
+  });
+}
+
+async function stopAmongTakeovers(name: TransportName, stopAt: number): Promise<void> {
+  await using server = await startOn(name);
+  const { port, program } = server;
+  const ids = Array.from({ length: 300 }, (_, i) => `client ${i}`);
+  const older = new Map(
+    await Promise.all(ids.map(async (id) => {
+      const socket = await RawWebSocket.connect(port, id);
+      await socket.text();
+      return [id, socket] as const;
+    })),
+  );
+  const newer: RawWebSocket[] = [];
+  const established: string[] = [];
+  const stopped = Promise.withResolvers<void>();
+  const ended = ids.map(async (id) => {
+    const socket = await RawWebSocket.connect(port, id);
+    newer.push(socket);
+    await socket.text(); // not one that has been cut off
+    established.push(id);
+    if (established.length !== stopAt) return;
+    program.kill("SIGSTOP");
+    stopped.resolve();
+  }).map((one) => one.catch(() => {})); // those that the stop has left waiting are cut off below
+  await stopped.promise;
+  const none: string[] = [];
+  // Those that are known by now; what is still unread of others makes the test no less true.
+  await Promise.all(established.map(async (id) => {
+    const frame = await older.get(id)!.frame(PATIENCE_MS).catch(() => undefined);
+    if (frame?.opcode !== OPCODES.close) none.push(id);
+  }));
+  assert.deepEqual(none, [], "two sessions of these are established");
+  await program[Symbol.asyncDispose]();
+  for (const socket of [...older.values(), ...newer]) socket[Symbol.dispose]();
+  await Promise.all(ended);
+}

@@ -1,0 +1,363 @@
+/**
+ * The reference client in Deno, Node 22 and Chromium: every row of the table of close codes, as the protocol document has
+ * it, and every failure. Its time and its dice are the test's; servers and connections are real.
+ */
+
+import assert from "node:assert/strict";
+// @ts-types="../../lib/sessions/transport/ws.d.ts"
+import type { WebSocket } from "ws";
+import { type Platform, PLATFORMS, type RemoteSubject } from "../support/client_platforms.ts";
+import type { SubjectEvent, SubjectOptions } from "../support/client_subject.js";
+import { type CloseCodeRow, closeCodeTable } from "../support/close_code_table.ts";
+import { sessionsOf } from "../support/cluster.ts";
+import { startServer } from "../support/program.ts";
+import { freePort, Redis } from "../support/redis.ts";
+import { ScriptedWebSocket, type Visitor } from "../support/scripted_websocket.ts";
+import { until } from "../support/wait.ts";
+import { WsClient } from "../support/ws_client.ts";
+
+const TABLE = closeCodeTable(
+  Deno.readTextFileSync(new URL("../../docs/sessions-protocol.md", import.meta.url)),
+);
+
+/** What the document says. */
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 30_000;
+const PATIENCE_MS = 30_000;
+const BEAT_MS = 15_000;
+const ASLEEP_MS = 120_000;
+
+const urlOf = (port: number) => `ws://127.0.0.1:${port}/`;
+
+for (const [name, start] of Object.entries(PLATFORMS)) {
+  // Playwright keeps timers and a connection to its browser process
+  const sanitizers = name === "Chromium" ? { sanitizeOps: false, sanitizeResources: false } : {};
+  const test = (behaviour: string, body: (platform: Platform, t: Deno.TestContext) => Promise<void>) =>
+    Deno.test({
+      name: `client.js in ${name}: ${behaviour}`,
+      ...sanitizers,
+      fn: async (t) => {
+        await using platform = await start();
+        await body(platform, t);
+      },
+    });
+
+  test("does after each close what the table in the protocol says", async (platform, t) => {
+    assert.ok(TABLE.length >= 12);
+    for (const { codes, reason, suffix, after, withinS } of TABLE) {
+      for (const code of codes) {
+        for (const text of suffix ? [reason, reason + suffix] : [reason]) {
+          await t.step(`${code} ${text}: ${after}`, async () => {
+            const within = text.includes("within") || !suffix ? withinS : undefined;
+            await meetsClose(platform, { code, reason: text, after, withinS: within });
+          });
+        }
+      }
+    }
+  });
+
+  test("waits longer each time while nobody is there, and from the start again after a session", async (platform) => {
+    const port = freePort();
+    await using subject = await play(platform, { url: urlOf(port), clientId: "kim", die: 0.5 });
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const waitMs = 0.5 * Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
+      assert.deepEqual(await subject.next(), ["end", { code: 1006, reason: "", waitMs }]);
+      assert.deepEqual(await subject.timers(), [waitMs]);
+      if (attempt < 7) await subject.advance(waitMs);
+    }
+    await using server = await startServer("ws-server", ["--redis", "off", "--port", String(port)]);
+    await subject.advance(MAX_WAIT_MS);
+    const sessionId = await sessionOf(subject);
+    assert.deepEqual(await sessionsOf(server.port), new Map([["kim", sessionId]]));
+    server.program.kill("SIGKILL");
+    assert.equal((await endOf(subject)).waitMs, 0.5 * FIRST_WAIT_MS);
+  });
+
+  test("draws its waits at random, from nothing to all of it", async (platform) => {
+    for (const [die, waitMs] of [[0, 0], [0.999, 499.5]] as const) {
+      await using server = await ScriptedWebSocket.start((visitor) =>
+        visitor.refuse("503 Service Unavailable")
+      );
+      await using subject = await play(platform, { url: urlOf(server.port), die });
+      assert.deepEqual(await subject.next(), ["end", { code: 1006, reason: "", waitMs }]);
+    }
+  });
+
+  test("tries again after 503, until it is served", async (platform) => {
+    await using server = await startServer("ws-server", ["--redis", "off", "--max-connections", "1"]);
+    const first = await WsClient.establish(server.port, "first");
+    await using subject = await play(platform, { url: urlOf(server.port), clientId: "kim" });
+    const { code, waitMs } = await endOf(subject);
+    assert.equal(code, 1006);
+    await first[Symbol.asyncDispose]();
+    await until(async () => (await sessionsOf(server.port)).size === 0, "there is room");
+    await subject.advance(waitMs!);
+    await sessionOf(subject);
+  });
+
+  test("gives up a server that does not answer, or gives no session", async (platform, t) => {
+    for (const answers of [false, true]) {
+      await t.step(answers ? "no session_id" : "no answer to the upgrade", async () => {
+        const sessions = ["", "", "s3"];
+        await using server = await ScriptedWebSocket.start(async (visitor) => {
+          const session = sessions[visitor.number - 1]!;
+          if (!answers && session === "") return;
+          const socket = await visitor.accept();
+          if (session) socket.send(session);
+        });
+        await using subject = await play(platform, { url: urlOf(server.port) });
+        for (const attempt of [0, 1]) {
+          await until(() => server.visits === attempt + 1, "it has asked");
+          await subject.advance(PATIENCE_MS - 1);
+          assert.deepEqual(await subject.untold(), []);
+          await subject.advance(1);
+          const waitMs = 0.5 * FIRST_WAIT_MS * 2 ** attempt;
+          assert.deepEqual(await subject.next(), ["end", { code: 1006, reason: "", waitMs }]);
+          await subject.advance(waitMs);
+        }
+        assert.deepEqual(await subject.next(), ["session", "s3"]);
+      });
+    }
+  });
+
+  test("sends something now and then, and comes again after its machine has slept", async (platform) => {
+    const heard: string[] = [];
+    const closes: number[] = [];
+    await using server = await ScriptedWebSocket.start(async (visitor) => {
+      const socket = await visitor.accept();
+      socket.on("message", (data) => heard.push(`${visitor.number}:${data}`));
+      socket.on("close", (code) => closes.push(code));
+      socket.send(`s${visitor.number}`);
+    });
+    await using subject = await play(platform, { url: urlOf(server.port) });
+    assert.deepEqual(await subject.next(), ["session", "s1"]);
+    await until(() => heard.length === 1, "an empty message");
+    await subject.advance(BEAT_MS);
+    await until(() => heard.length === 2, "another");
+    await subject.sleep(BEAT_MS + ASLEEP_MS); // as late as the timers of a hidden tab may be
+    await until(() => heard.length === 3, "and another");
+    await subject.sleep(BEAT_MS + ASLEEP_MS + 1);
+    const { code, waitMs } = await endOf(subject);
+    assert.equal(code, 1006);
+    await until(() => closes.length === 1, "it leaves the old connection");
+    await subject.advance(waitMs!);
+    assert.deepEqual(await subject.next(), ["session", "s2"]);
+    await until(() => heard.length === 4, "it goes on");
+    assert.deepEqual(heard, ["1:", "1:", "1:", "2:"]);
+  });
+
+  test("notices that the other end has died while it was closing", async (platform) => {
+    await using server = await ScriptedWebSocket.start(async (visitor) => {
+      const socket = await visitor.accept();
+      socket.send("s");
+      if (visitor.number === 1) visitor.socket.write(Uint8Array.of(0x88, 2, 1001 >> 8, 1001 & 255)); // and never ends
+    });
+    await using subject = await play(platform, { url: urlOf(server.port) });
+    await sessionOf(subject);
+    // Deno takes the frame for the end, Chromium waits a little for the end of the stream, Node for ever
+    await until(async () => {
+      if (name === "Node 22") await subject.advance(BEAT_MS);
+      return (await subject.untold()).length > 0;
+    }, "it has noticed");
+    const { code, waitMs } = await endOf(subject);
+    assert.equal(code, name === "Deno" ? 1001 : 1006);
+    await subject.advance(waitMs!);
+    await sessionOf(subject);
+  });
+
+  test("brings a token as a subprotocol, and a new one each time where it can ask for one", async (platform) => {
+    const brought: (string | undefined)[] = [];
+    const accept = async (visitor: Visitor) => {
+      brought.push(visitor.request.headers["sec-websocket-protocol"]);
+      const socket = await visitor.accept();
+      socket.send(`s${visitor.number}`);
+      if (visitor.number === 1) socket.close(4401, "the token has expired");
+    };
+    {
+      await using server = await ScriptedWebSocket.start(accept);
+      await using subject = await play(platform, { url: urlOf(server.port), tokens: ["a.b.c", "d.e.f"] });
+      await sessionOf(subject);
+      const { waitMs } = await endOf(subject);
+      await subject.advance(waitMs!);
+      assert.deepEqual(await subject.next(), ["session", "s2"]);
+    }
+    {
+      await using server = await ScriptedWebSocket.start(accept);
+      await using subject = await play(platform, { url: urlOf(server.port), token: "g.h.i" });
+      await sessionOf(subject);
+      const { code, waitMs } = await endOf(subject);
+      assert.deepEqual([code, waitMs], [4401, undefined]);
+      assert.deepEqual(await subject.timers(), []);
+    }
+    const asHeader = (token: string) => new RegExp(`^solo, ?solo\\.token\\.${token}$`);
+    ["a.b.c", "d.e.f", "g.h.i"].forEach((token, i) => assert.match(brought[i] ?? "", asHeader(token)));
+  });
+
+  test("a token that cannot be had or sent is an attempt that failed, and it says why", async (platform) => {
+    await using server = await ScriptedWebSocket.start(async (visitor) => (await visitor.accept()).send("s"));
+    await using subject = await play(platform, { url: urlOf(server.port), tokens: ["not a token", "a.b.c"] });
+    const { code, reason, waitMs } = await endOf(subject);
+    assert.equal(code, 1006);
+    assert.match(reason, /protocol/i);
+    await subject.advance(waitMs!);
+    await sessionOf(subject);
+  });
+
+  test("close: ends it at whatever moment, and nothing is told any more", async (platform, t) => {
+    const sockets: WebSocket[] = [];
+    const closes: number[] = [];
+    let left = false;
+    const scripts: Record<string, (visitor: Visitor) => unknown> = {
+      "while it connects": ({ socket }) => socket.on("end", () => left = true).resume(),
+      "while it waits for a session": async (visitor) => sockets.push(await visitor.accept()),
+      "with a session": async (visitor) => {
+        const socket = await visitor.accept();
+        socket.on("close", (code) => closes.push(code));
+        socket.send("s");
+      },
+      "while it waits to come again": (visitor) => visitor.refuse("503 Service Unavailable"),
+    };
+    for (const [moment, script] of Object.entries(scripts)) {
+      await t.step(moment, async () => {
+        await using server = await ScriptedWebSocket.start(script);
+        await using subject = await play(platform, { url: urlOf(server.port) });
+        await until(() => server.visits === 1, "it has asked");
+        if (moment === "with a session") await sessionOf(subject);
+        if (moment === "while it waits to come again") await endOf(subject);
+        await subject.close();
+        assert.deepEqual(await subject.timers(), []);
+        if (moment === "while it connects") await until(() => left, "the server is left");
+        if (moment === "with a session") {
+          await until(() => closes.length > 0, "the server is told");
+          assert.deepEqual(closes, [1000]);
+        }
+        await subject.advance(MAX_WAIT_MS);
+        assert.deepEqual(await subject.untold(), []);
+        assert.equal(server.visits, 1);
+      });
+    }
+  });
+
+  test("of a real server: replaced, told to go, killed, frozen", async (platform, t) => {
+    await using redis = await Redis.start();
+    const port = freePort();
+    const flags = ["--redis", redis.url, "--lease", "1", "--port", String(port)];
+    let server = await startServer("ws-server", flags);
+    try {
+      const url = urlOf(port);
+      await t.step("replaced by a newer connection", async () => {
+        await using subject = await play(platform, { url, clientId: "kim и 👨‍👩‍👧" });
+        const sessionId = await sessionOf(subject);
+        assert.deepEqual(await sessionsOf(port), new Map([["kim и 👨‍👩‍👧", sessionId]]));
+        await using newer = await WsClient.establish(port, "kim и 👨‍👩‍👧");
+        const { code, reason, waitMs } = await endOf(subject);
+        assert.deepEqual([code, reason, waitMs], [4409, "replaced by a newer connection", undefined]);
+        assert.deepEqual(await subject.timers(), []);
+        assert.ok(newer.isOpen);
+      });
+      await t.step("its server frozen for longer than a lease", async () => {
+        await using subject = await play(platform, { url, clientId: "frozen" });
+        const before = await sessionOf(subject);
+        server.program.kill("SIGSTOP");
+        await using other = await startServer("ws-server", ["--redis", redis.url, "--lease", "1"]);
+        await until(
+          async () => (await sessionsOf(other.port)).size === 0,
+          "the others no longer count on it",
+        );
+        assert.deepEqual(await subject.untold(), []);
+        server.program.kill("SIGCONT");
+        const { code, waitMs } = await endOf(subject);
+        assert.ok([1006, 1013].includes(code), `it is told, or cut where there is no time left: ${code}`);
+        await subject.advance(waitMs!);
+        assert.notEqual(await sessionAtLast(subject), before);
+      });
+      await t.step("told to go, and there again", async () => {
+        await using subject = await play(platform, { url, clientId: "kim" });
+        await sessionOf(subject);
+        assert.equal(await server.program.stop("SIGTERM"), 0);
+        const { code, reason, waitMs } = await endOf(subject);
+        assert.equal(code, 1001);
+        assert.match(reason, /^the server is going away/);
+        server = await startServer("ws-server", flags);
+        await subject.advance(waitMs!);
+        await sessionAtLast(subject);
+      });
+      await t.step("killed, and there again", async () => {
+        await using subject = await play(platform, { url, clientId: "kim" });
+        await sessionOf(subject);
+        await server[Symbol.asyncDispose]();
+        const { code, waitMs } = await endOf(subject);
+        assert.equal(code, 1006);
+        await subject.advance(waitMs!);
+        const refused = await endOf(subject);
+        server = await startServer("ws-server", flags);
+        await subject.advance(refused.waitMs!);
+        await sessionAtLast(subject);
+      });
+    } finally {
+      await server[Symbol.asyncDispose]();
+    }
+  });
+}
+
+/** A client that ends with its test. */
+async function play(platform: Platform, options: SubjectOptions): Promise<RemoteSubject & AsyncDisposable> {
+  const subject = await platform.play(options);
+  return { ...subject, [Symbol.asyncDispose]: () => subject.close() };
+}
+
+async function sessionOf(subject: RemoteSubject): Promise<string> {
+  const event = await subject.next() as SubjectEvent;
+  assert.equal(event[0], "session", `expected a session: ${JSON.stringify(event)}`);
+  return event[1] as string;
+}
+
+async function endOf(subject: RemoteSubject): Promise<{ code: number; reason: string; waitMs?: number }> {
+  const event = await subject.next() as SubjectEvent;
+  assert.equal(event[0], "end", `expected an end: ${JSON.stringify(event)}`);
+  return event[1] as { code: number; reason: string; waitMs?: number };
+}
+
+/** The session that a client gets when it has come as often as it needs. */
+async function sessionAtLast(subject: RemoteSubject): Promise<string> {
+  while (true) {
+    const [kind, what] = await subject.next() as SubjectEvent;
+    if (kind === "session") return what;
+    if (kind === "end") await subject.advance(what.waitMs!);
+  }
+}
+
+/** A server closes the first connection; whether the client comes again, and after which wait. */
+async function meetsClose(
+  platform: Platform,
+  { code, reason, after, withinS }: Pick<CloseCodeRow, "reason" | "after" | "withinS"> & { code: number },
+): Promise<void> {
+  await using server = await ScriptedWebSocket.start(async (visitor) => {
+    const socket = await visitor.accept();
+    socket.send(`s${visitor.number}`);
+    if (visitor.number > 1) return;
+    socket.send("hello");
+    if (code === 1006) visitor.socket.destroySoon();
+    else if (code === 1005) socket.close();
+    else socket.close(code, reason);
+  });
+  await using subject = await play(platform, { url: urlOf(server.port), die: 0.25 });
+  assert.deepEqual(await subject.next(), ["session", "s1"]);
+  assert.deepEqual(await subject.next(), ["message", "hello"]);
+  const end = await endOf(subject);
+  assert.deepEqual([end.code, end.reason], [code, reason]);
+  if (after !== "reconnect") {
+    assert.equal(end.waitMs, undefined);
+    assert.deepEqual(await subject.timers(), [], "it will never come again by itself");
+    assert.equal(server.visits, 1);
+    return;
+  }
+  const waitMs = 0.25 * (withinS === undefined ? FIRST_WAIT_MS : withinS * 1000);
+  assert.equal(end.waitMs, waitMs);
+  assert.deepEqual(await subject.timers(), [waitMs]);
+  await subject.advance(waitMs - 1);
+  assert.deepEqual(await subject.timers(), [1]);
+  await subject.advance(1);
+  assert.deepEqual(await subject.next(), ["session", "s2"]);
+  assert.equal(server.visits, 2);
+}

@@ -1,0 +1,200 @@
+import type { RevokeReason } from "../../lib/sessions/registry/registry.ts";
+import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
+import { Connection } from "./network.ts";
+import type { SimulatedProcess, SimulatedSession, Witness } from "./process.ts";
+import type { ScriptRun, SimulatedRedis } from "./redis.ts";
+import type { World } from "./world.ts";
+
+export interface Violation {
+  /** 1 to 4 as docs/sessions-protocol.md has them; 0: it does not come to rest. */
+  promise: 0 | 1 | 2 | 3 | 4;
+  atMs: number;
+  text: string;
+}
+
+/** A claim that was on its way in the same instant in which its connection was given up came in time. */
+const INSTANT_MS = 1;
+
+/** A process with an undisturbed way to Redis ends no session before so much of its lease has passed without a renewal. */
+const LEAST_LEASE = 0.55;
+
+/** Judges by the promises, at every event. Where it cannot know, the promise gets the benefit of the doubt. */
+export class Checker implements Witness {
+  readonly violations: Violation[] = [];
+  /** By session_id, all there ever were. */
+  readonly sessions = new Map<string, SimulatedSession>();
+  readonly #established = new Map<string, Set<SimulatedSession>>();
+  readonly #world: World;
+  readonly #leaseMs: number;
+  /** The newest connection of each process by which it has renewed. */
+  readonly #renewed = new Map<unknown, number>();
+  #arrivals = 0;
+  /** Those whose place was given by what their process reckons. */
+  readonly #reckoned = new Set<SimulatedSession>();
+  /** When something last happened to Redis itself, and to its clock. */
+  redisDisturbedAtMs = -Infinity;
+  clockSetAtMs = -Infinity;
+  /** How many sessions were established, and replaced. */
+  readonly counts = { claimed: 0, established: 0, replaced: 0, lost: 0 };
+
+  constructor(world: World, leaseMs: number) {
+    this.#world = world;
+    this.#leaseMs = leaseMs;
+  }
+
+  // ---- what happens at the processes --------------------------------------------------------------------------------
+
+  onClaim(session: SimulatedSession): void {
+    this.counts.claimed++;
+    this.sessions.set(session.sessionId, session);
+    this.#world.tell(() => `${session.process.name} claims ${session.sessionId}`);
+  }
+
+  onEstablish(session: SimulatedSession): void {
+    this.counts.established++;
+    const nowMs = session.process.hereMs;
+    this.#world.tell(() => `${session.process.name} establishes ${session.sessionId}`);
+    const others = this.#established.get(session.clientId) ?? new Set();
+    for (const other of others) {
+      if (other.endedAtMs <= nowMs) others.delete(other);
+      else if (!this.#stoodStill(other, nowMs)) {
+        this.#violation(1, `${name(session)} is established while ${name(other)} is`);
+      }
+    }
+    others.add(session);
+    this.#established.set(session.clientId, others);
+  }
+
+  onRevoke(session: SimulatedSession, reason: RevokeReason): void {
+    this.#world.tell(() =>
+      `${session.process.name} revokes ${session.sessionId}: ${
+        reason.kind === "replaced" ? `replaced by ${reason.bySessionId}` : reason.kind
+      }`
+    );
+    if (reason.kind === "replaced") {
+      this.counts.replaced++;
+      const by = this.sessions.get(reason.bySessionId);
+      if (!by) return this.#violation(2, `${name(session)} is replaced by the unknown ${reason.bySessionId}`);
+      // who had to ask again is ordered by what its process reckons, as exactly as it knows Redis's clock
+      const toleranceMs = this.#reckoned.has(by) || this.#reckoned.has(session) ? this.#leaseMs / 4 : 0;
+      if ((by.arrival?.atMs ?? -Infinity) < session.claimedAtMs - toleranceMs) {
+        this.#violation(2, `${name(session)} is replaced by the older ${name(by)}`);
+      }
+    } else if (session.established) {
+      this.counts.lost++;
+      const { heldSinceMs, wallSetAtMs } = session.process;
+      const heldMs = this.#world.nowMs - heldSinceMs;
+      if (heldMs < this.#leaseMs * LEAST_LEASE && wallSetAtMs < heldSinceMs - this.#leaseMs) {
+        this.#violation(4, `${name(session)} is ended ${Math.round(heldMs)} ms after its lease was renewed`);
+      }
+    }
+  }
+
+  onEnd(session: SimulatedSession): void {
+    this.#world.tell(() => `${session.process.name} has ended ${session.sessionId}`);
+  }
+
+  /** A process's lease may be over. */
+  checkZombies(process: SimulatedProcess): void {
+    if (!process.alive || process.frozen || process.heldSinceMs + this.#leaseMs > this.#world.nowMs) return;
+    for (const session of process.sessions) {
+      if (session.established && session.endedAtMs > process.hereMs) {
+        this.#violation(4, `${name(session)} outlives the lease of its process`);
+      }
+    }
+  }
+
+  // ---- what happens at Redis ----------------------------------------------------------------------------------------
+
+  onScript({ script, args, reply, peer, lineBefore }: ScriptRun): void {
+    if (!(peer instanceof Connection) || !Array.isArray(reply)) return;
+    const answer = String(reply[0]);
+    if (script === SCRIPTS.renew) {
+      this.#world.tell(() =>
+        `redis: renewal of ${args[0]} by connection ${args[2]} (${args[3]}): ${reply.join(" ")}`
+      );
+      if (answer === "held") {
+        this.#renewed.set(peer.way, Math.max(peer.number, this.#renewed.get(peer.way) ?? 0));
+      }
+      return;
+    }
+    if (script !== SCRIPTS.claim) return;
+    const session = this.sessions.get(args[1]!);
+    this.#world.tell(() =>
+      `redis: claim of ${args[1]} ${args[5]} by connection ${args[6]}: ${reply.join(" ")}`
+    );
+    if (!session || !"ewr".includes(answer)) return;
+    session.arrival ??= { atMs: this.#world.nowMs, number: ++this.#arrivals };
+    if (lineBefore?.includes(session.sessionId)) return;
+    if (args[9] !== "" && args[4] === "") this.#reckoned.add(session);
+    const { givenUp, number, way } = peer;
+    if (number < (this.#renewed.get(way) ?? 0)) {
+      this.#violation(2, `a claim of ${name(session)} takes effect after a newer connection has renewed`);
+    } else if (
+      givenUp && !givenUp.failed && givenUp.atMs < this.#world.nowMs - INSTANT_MS &&
+      this.clockSetAtMs < givenUp.atMs - 2 * this.#leaseMs && session.process.alive
+    ) {
+      this.#violation(2, `a claim of ${name(session)} takes effect though its connection was given up`);
+    }
+  }
+
+  /** A killed process's lease should be over. */
+  checkDead(redis: SimulatedRedis, node: string): void {
+    const keys = ["solo:generation", "solo:nodes"];
+    if ((redis.eval(SCRIPTS.nodes, keys, []) as string[]).includes(node)) {
+      this.#violation(3, `the killed node ${node} still has a lease`);
+    }
+  }
+
+  // ---- at the end ---------------------------------------------------------------------------------------------------
+
+  /** After a quiet time. @param lists What each process lists. */
+  checkRest(
+    redis: SimulatedRedis,
+    processes: SimulatedProcess[],
+    lists: Map<string, string[] | undefined>,
+  ): void {
+    const open = [...this.sessions.values()].filter((session) => session.endedAtMs === Infinity);
+    for (const [clientId, sessions] of Map.groupBy(open, (session) => session.clientId)) {
+      const established = sessions.filter((session) => session.established);
+      if (sessions.length === 1 && established.length === 1) continue;
+      this.#violation(
+        0,
+        `client ${clientId} has ${established.length} sessions and ${
+          sessions.length - established.length
+        } that wait: ${sessions.map(name).join(", ")}`,
+      );
+    }
+    const expected = open.filter((session) => session.established).map(({ sessionId }) => sessionId).sort()
+      .join(" ");
+    for (const process of processes) {
+      if (process.registry?.state !== "ready") {
+        this.#violation(
+          0,
+          `${process.name} is not ready: ${process.registry?.state ?? "it has not started"}`,
+        );
+      }
+      const list = lists.get(process.name)?.sort().join(" ");
+      if (list !== expected) this.#violation(3, `${process.name} lists ${list}, there are ${expected}`);
+    }
+    const inRedis = redis.data.keys("solo:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
+    const places = inRedis.flatMap((line) => line.split("|").map((place) => place.split(" ")[0])).sort().join(
+      " ",
+    );
+    if (places !== expected) this.#violation(3, `Redis has ${inRedis.join(", ")}; there are ${expected}`);
+  }
+
+  /** Whether a session counts as over for the others: its process stands still, or has just come to, and its lease is over. */
+  #stoodStill({ process, endedAtMs }: SimulatedSession, nowMs: number): boolean {
+    return process.heldSinceMs + this.#leaseMs <= nowMs && (process.frozen || endedAtMs !== Infinity);
+  }
+
+  #violation(promise: Violation["promise"], text: string): void {
+    this.#world.tell(() => `VIOLATION of promise ${promise}: ${text}`);
+    this.violations.push({ promise, atMs: this.#world.nowMs, text });
+  }
+}
+
+function name({ sessionId, process }: SimulatedSession): string {
+  return `${sessionId} (${process.name})`;
+}
