@@ -5,7 +5,8 @@ import { withDeadline } from "../../lib/service/clock.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { EventReader } from "../support/event_reader.ts";
 import { commandOf, PROGRAMS, runProgram, type Server, startServer } from "../support/program.ts";
-import { RawWebSocket } from "../support/raw_websocket.ts";
+import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
+import { Redis } from "../support/redis.ts";
 import { inSeconds, KeyServer, keySetOf, signer, signWithSecret, temporaryFile } from "../support/tokens.ts";
 import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -235,6 +236,67 @@ test("a token whose claim is not the client_id ends nobody's session", async (tr
     4409,
     "the first frame after the session_id: nothing has come before",
   );
+});
+
+Deno.test("ws-server: in a cluster whose processes are killed and stopped no token ends another's session", async () => {
+  await using redis = await Redis.start();
+  const add = () =>
+    startServer("ws-server", ["--redis", redis.url, "--lease", "5"], { env: { SOLO_AUTH_SECRET: SECRET } });
+  await using first = await add();
+  await using second = await add();
+  await using doomed = await add();
+  const tokenOf = (sub: string) => signWithSecret(SECRET, { sub, exp: inSeconds(3600) });
+  const holders = await Promise.all(Array.from({ length: 20 }, async (_, i) => {
+    const { port } = i % 2 === 0 ? first : second;
+    return await RawWebSocket.connect(port, `holder ${i}`, { headers: bearer(await tokenOf(`holder ${i}`)) });
+  }));
+  const ids = await Promise.all(holders.map(async (holder) => (await holder.text()).text));
+  const ends: number[] = [];
+  const watching = holders.map(async (holder) => {
+    for (let frame; (frame = await holder.frame()) !== undefined;) {
+      if (frame.opcode === OPCODES.ping) await holder.send(OPCODES.pong, frame.payload);
+      if (frame.opcode === OPCODES.close) ends.push(new DataView(frame.payload.buffer).getUint16(0));
+    }
+  });
+  let over = false;
+  let refused = 0;
+  const attack = async (id: number, ports: number[]) => {
+    const tokens = [
+      await tokenOf(`attacker ${id}`),
+      await signWithSecret("f".repeat(32), { sub: "holder 0" }),
+    ];
+    for (let i = 0; !over; i++) {
+      const port = ports[i % ports.length]!;
+      const headers = bearer(tokens[i % 2]!);
+      // a process that has been killed answers nobody, which is no success either
+      const answer = await connect(port, `client_id=holder%20${i % 20}`, headers).catch(() => undefined);
+      assert.ok(
+        answer === undefined || [401, 403, 503].includes(answer.status),
+        `answered ${answer?.status}`,
+      );
+      if (answer) refused++;
+    }
+  };
+  const ports = [first.port, second.port, doomed.port];
+  const attackers = Promise.all([1, 2, 3].map((id) => attack(id, ports)));
+  attackers.catch(() => {}); // waited for in the end
+  try {
+    for (let round = 0; round < 5; round++) {
+      await until(() => refused > 100 * (round + 1), "attackers are at it");
+      second.program.kill("SIGSTOP");
+      await new Promise((resolve) => setTimeout(resolve, 300)); // far less than a lease
+      second.program.kill("SIGCONT");
+      if (round === 2) doomed.program.kill("SIGKILL");
+    }
+  } finally {
+    over = true;
+    await attackers;
+  }
+  assert.deepEqual(ends, [], "nobody was closed");
+  const sessions = await sessionsOf(first.port);
+  assert.deepEqual(ids.map((_, i) => sessions.get(`holder ${i}`)), ids);
+  for (const holder of holders) holder[Symbol.dispose]();
+  await Promise.all(watching);
 });
 
 test("a session ends with 4401 when its token does, and not before", async (transport) => {
