@@ -14,6 +14,9 @@ import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 
 const AT_ONCE = 100;
 
+/** How often peers reset until a tenth of a hundred descriptors has surely been lost, and counted 10 s later. */
+const MAX_ROUNDS = 150;
+
 /** When a peer resets its connection. */
 const MOMENTS = [
   "after half a request",
@@ -29,7 +32,7 @@ function reset(port: number, moment: string): Promise<void> {
     const socket = connect(port, "127.0.0.1");
     const cut = () => socket.resetAndDestroy();
     socket.on("error", () => {}).on("close", () => resolve());
-    const head = "GET /?client_id=reset HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    const head = "GET /?client_id=reset HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
     const rest = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c29sbyB0ZXN0IGtleSAxMg==\r\n\r\n";
     switch (moment) {
       case "after half a request":
@@ -87,11 +90,12 @@ Deno.test("deno: resets during the upgrade lose descriptors, which is counted; w
   const client = await WsClient.establish(server.port, "client");
   let ended = false;
   server.program.status.then(() => ended = true);
-  for (let round = 0; round < 20 && !ended; round++) {
-    await resets(server.port, 200, ["after the request", "a turn later"]).catch(() => {});
-    const counted = async () => ended || await lostOf(server.port).catch(() => 0) > 0;
-    await until(counted, "losses are counted; if there are none, this row can go", 60_000);
+  // A reset costs a descriptor where the request was read before it and not answered yet: how many hit that is chance.
+  for (let round = 0; round < MAX_ROUNDS && !ended; round++) {
+    await resets(server.port, AT_ONCE, ["after the request", "a turn later"]).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 300));
   }
+  assert.ok(ended, "it is worn out; if nothing is lost any more, this row can go");
   await server.program.line(/lost \d+ descriptors to peers that reset/);
   assert.equal((await client.end()).code, 1001, "who is connected is told to connect again");
   assert.equal((await server.program.status).code, 75);

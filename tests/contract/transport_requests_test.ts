@@ -64,9 +64,8 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: RegEx
   ["a method that nobody knows", get("/", "BREW"), { deno: 405, node: 400 }, /^/],
   [
     "a body over 64 KiB",
-    `POST /sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 65537\r\n\r\n${
-      "x".repeat(65537)
-    }`,
+    // announced and not sent: a server that closes before it has read all resets the connection, and its answer with it
+    "POST /sessions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 65537\r\n\r\n",
     { deno: 405, node: 413 }, // Deno leaves it to whoever reads the body, and nobody does
     /^/,
   ],
@@ -134,7 +133,7 @@ for (const transport of TRANSPORTS) {
 Deno.test("deno: half a head is waited for without a limit, which Caddy has in its place", async () => {
   await using server = await startOn("deno");
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-  await connection.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\nHost: x\r\n"));
+  await connection.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\nHost: localhost\r\n"));
   const answer = connection.read(new Uint8Array(64)).then((n) => n ?? 0, () => 0);
   await using witness = await WsClient.establish(server.port, "witness");
   await new Promise((resolve) => setTimeout(resolve, 12_000)); // node has answered by then
@@ -148,7 +147,7 @@ Deno.test("node: half a head is answered with 408, and so is none at all", async
   await using server = await startOn("node");
   const half = await Promise.all([
     // the client's side stays open: this is no end of the stream, but a wait
-    unfinished(server.port, "GET /healthz HTTP/1.1\r\nHost: x\r\n"),
+    unfinished(server.port, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"),
     unfinished(server.port, ""),
   ]);
   for (const answer of half) {

@@ -156,15 +156,15 @@ const ROUNDABOUT = [
 Deno.test("balancer: half a request is cut, a silent session is not", async () => {
   await using service = await BalancedCluster.start({ SOLO_READ_TIMEOUT: "1s" });
   const silent = await WsClient.establish(service.port, "silent");
-  await answerTo(service.port, "GET / HTTP/1.1\r\nHost: x\r\n"); // returns when the balancer closes
-  await answerTo(service.port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf");
+  await answerTo(service.port, "GET / HTTP/1.1\r\nHost: localhost\r\n"); // returns when the balancer closes
+  await answerTo(service.port, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf");
   assert.deepEqual(await sessionsOf(service.port), await expectedSessions([silent]));
   await disconnect([silent]);
 });
 
 /** Asks for a path exactly as it stands, which `fetch` would tidy up. */
 async function statusOf(port: number, path: string): Promise<number> {
-  const answer = await answerTo(port, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  const answer = await answerTo(port, `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   return Number(answer.split(" ")[1]);
 }
 

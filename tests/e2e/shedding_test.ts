@@ -29,9 +29,9 @@ const UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Vers
 
 const WS_CROWDS: Record<string, (i: number) => string> = {
   "idle sockets": () => "",
-  "half-sent request heads": (i) => `GET /?client_id=half-${i} HTTP/1.1\r\nHost: x\r\nX-Half: `,
-  "askers for /sessions that do not read": () => "GET /sessions HTTP/1.1\r\nHost: x\r\n\r\n",
-  "sessions that never read": (i) => `GET /?client_id=deaf-${i} HTTP/1.1\r\nHost: x\r\n${UPGRADE}`,
+  "half-sent request heads": (i) => `GET /?client_id=half-${i} HTTP/1.1\r\nHost: localhost\r\nX-Half: `,
+  "askers for /sessions that do not read": () => "GET /sessions HTTP/1.1\r\nHost: localhost\r\n\r\n",
+  "sessions that never read": (i) => `GET /?client_id=deaf-${i} HTTP/1.1\r\nHost: localhost\r\n${UPGRADE}`,
 };
 
 for (const [what, send] of Object.entries(WS_CROWDS)) {
