@@ -32,7 +32,8 @@ function reset(port: number, moment: string): Promise<void> {
     const socket = connect(port, "127.0.0.1");
     const cut = () => socket.resetAndDestroy();
     socket.on("error", () => {}).on("close", () => resolve());
-    const head = "GET /?client_id=reset HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    const head =
+      "GET /?client_id=reset HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
     const rest = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c29sbyB0ZXN0IGtleSAxMg==\r\n\r\n";
     switch (moment) {
       case "after half a request":

@@ -10,7 +10,7 @@ import { freePort } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const LEASE_S = 2;
+const LEASE_S = 5;
 
 /** Where screenshots go, for a person to look at. */
 const SCREENSHOTS = new URL("../../dist/screenshots/", import.meta.url).pathname;

@@ -8,7 +8,7 @@ import { startServer } from "../support/program.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const LEASE_S = 2;
+const LEASE_S = 5;
 
 /** The readers that a process takes at most, and of one address. */
 const MAX_READERS = 64;

@@ -8,7 +8,7 @@ import { TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const LEASE_S = 3;
+const LEASE_S = 6;
 const LEASE_MS = LEASE_S * 1000;
 
 const TRY_AGAIN = 1013;

@@ -123,7 +123,7 @@ Deno.test("ws-server: what it cannot do at the start is one line and exit 1", as
     assert.equal(elsewhere.code, 1);
     assert.match(
       elsewhere.stderr,
-      /^ERROR: cannot listen on 192\.0\.2\.1:0: this machine has no such address; .*\n$/,
+      /^ERROR: cannot listen on 192\.0\.2\.1:0: this machine has no such address; .*$/m,
     );
   }
   const noRedis = await runProgram("ws-server", [...args, "--redis", `redis://127.0.0.1:${freePort()}`]);

@@ -9,7 +9,7 @@ import { WsClient } from "./ws_client.ts";
 export interface ClusterOptions {
   /** How many processes. @default 3 */
   nodes?: number;
-  /** @default 2 */
+  /** @default 5 */
   leaseS?: number;
   /** More flags for each process. `--transport` makes it the same for all. */
   args?: string[];
@@ -20,7 +20,7 @@ export class Cluster implements AsyncDisposable {
 
   private constructor(readonly redis: Redis, readonly servers: Server[], readonly flags: string[]) {}
 
-  static async start({ nodes = 3, leaseS = 2, args = [] }: ClusterOptions = {}): Promise<Cluster> {
+  static async start({ nodes = 3, leaseS = 5, args = [] }: ClusterOptions = {}): Promise<Cluster> {
     const redis = await Redis.start();
     const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
     try {

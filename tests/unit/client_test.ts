@@ -33,7 +33,6 @@ Deno.test({
     const { headers } = answer("/client.js", { "accept-encoding": "gzip" });
     assert.equal(headers.get("content-type"), "text/javascript; charset=utf-8");
     assert.equal(headers.get("content-encoding"), "gzip");
-    assert.equal(headers.get("x-content-type-options"), "nosniff");
     assert.deepEqual([...headers], [...answer("/page/client.js", { "accept-encoding": "gzip" }).headers]);
     assert.equal(answer("/client.js", { "if-none-match": headers.get("etag")! }).status, 304);
   },
