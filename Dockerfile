@@ -12,10 +12,9 @@ RUN deno task compile
 
 FROM gcr.io/distroless/cc-debian12:nonroot AS ws-server
 COPY --from=build /solo/ws-server /usr/local/bin/
-# The program derives this from the descriptor limit by getconf, which is not here. Raise both together.
-ENV SOLO_MAX_CONNECTIONS=10000
-# inside a container loopback is for nobody else
-ENV SOLO_HOST=0.0.0.0
+# Other machines connect: node is the transport for that. The program derives the number of connections from the descriptor
+# limit by getconf, which is not here; raise both together.
+ENV SOLO_HOST=0.0.0.0 SOLO_TRANSPORT=node SOLO_MAX_CONNECTIONS=10000
 EXPOSE 8880
 # asks /readyz on SOLO_PORT: change the port by that variable, not by a flag
 HEALTHCHECK --interval=5s --timeout=4s --start-period=10s CMD ["ws-server", "health"]

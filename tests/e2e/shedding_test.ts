@@ -8,7 +8,7 @@ import { comesToRest, openDescriptors } from "../support/process.ts";
 import { startServer } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { Peer } from "../support/tasks.ts";
-import { startOn, TRANSPORTS } from "../support/transports.ts";
+import { startOn, testOn, TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
@@ -110,29 +110,35 @@ for (const [what, send] of Object.entries(TASKS_CROWDS)) {
 }
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`ws-server at --max-connections, ${transport}: of a rush each is served or refused at once, and none is lost for later`, async () => {
-    const max = 300;
-    await using server = await startOn(transport, ["--max-connections", String(max)]);
-    await using resident = await WsClient.establish(server.port, "resident");
-    const rush = await Promise.all(
-      Array.from(
-        { length: 1000 },
-        (_, i) => RawWebSocket.connect(server.port, `rush-${i}`, { anyStatus: true }),
-      ),
-    );
-    const served = rush.filter(({ answer }) => answer.status === 101);
-    const refused = rush.filter(({ answer }) =>
-      answer.status === 503 && answer.headers.get("retry-after") === "1"
-    );
-    assert.deepEqual([served.length, refused.length], [max - 1, 1000 - (max - 1)]);
-    assert.ok(resident.isOpen);
-    for (const socket of rush) socket[Symbol.dispose]();
-    await until(async () => await connectionsOf(server.port) === 1, "the rush is over");
-    const again = await Promise.all(
-      Array.from({ length: max - 1 }, (_, i) => RawWebSocket.connect(server.port, `again-${i}`)),
-    );
-    assert.ok(resident.isOpen);
-    for (const socket of again) socket[Symbol.dispose]();
+  Deno.test({
+    ...testOn(
+      transport,
+      `ws-server at --max-connections, ${transport}: of a rush each is served or refused at once, and none is lost for later`,
+    ),
+    fn: async () => {
+      const max = 300;
+      await using server = await startOn(transport, ["--max-connections", String(max)]);
+      await using resident = await WsClient.establish(server.port, "resident");
+      const rush = await Promise.all(
+        Array.from(
+          { length: 1000 },
+          (_, i) => RawWebSocket.connect(server.port, `rush-${i}`, { anyStatus: true }),
+        ),
+      );
+      const served = rush.filter(({ answer }) => answer.status === 101);
+      const refused = rush.filter(({ answer }) =>
+        answer.status === 503 && answer.headers.get("retry-after") === "1"
+      );
+      assert.deepEqual([served.length, refused.length], [max - 1, 1000 - (max - 1)]);
+      assert.ok(resident.isOpen);
+      for (const socket of rush) socket[Symbol.dispose]();
+      await until(async () => await connectionsOf(server.port) === 1, "the rush is over");
+      const again = await Promise.all(
+        Array.from({ length: max - 1 }, (_, i) => RawWebSocket.connect(server.port, `again-${i}`)),
+      );
+      assert.ok(resident.isOpen);
+      for (const socket of again) socket[Symbol.dispose]();
+    },
   });
 }
 

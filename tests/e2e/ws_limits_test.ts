@@ -5,7 +5,7 @@ import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { Program, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { freePort } from "../support/redis.ts";
-import { startOn, TRANSPORTS } from "../support/transports.ts";
+import { startOn, testOn, TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
@@ -20,48 +20,62 @@ async function readinessOf(port: number): Promise<number> {
 }
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`ws-server --max-connections, ${transport}: refuses the surplus with 503, keeps the others, and recovers`, async () => {
-    await using server = await startOn(transport, ["--max-connections", "5"]);
-    const clients = await Promise.all(
-      Array.from({ length: 5 }, (_, i) => WsClient.establish(server.port, `client ${i}`)),
-    );
-    for (let i = 0; i < 3; i++) {
-      using surplus = await RawWebSocket.connect(server.port, "surplus", { anyStatus: true });
-      assert.equal(surplus.answer.status, 503);
-      assert.equal(surplus.answer.headers.get("retry-after"), "1");
-    }
-    assert.equal(await readinessOf(server.port), 503, "a balancer sends no one here");
-    assert.ok(clients.every((client) => client.isOpen));
-    await clients.pop()![Symbol.asyncDispose]();
-    await until(
-      async () => await readinessOf(server.port) === 200,
-      "one has left, and its descriptor is free",
-    );
-    assert.equal((await sessionsOf(server.port)).size, 4);
-    clients.push(await WsClient.establish(server.port, "next"));
-    assert.equal((await sessionsOf(server.port)).size, 5);
-    await closeAll(clients);
+  Deno.test({
+    ...testOn(
+      transport,
+      `ws-server --max-connections, ${transport}: refuses the surplus with 503, keeps the others, and recovers`,
+    ),
+    fn: async () => {
+      await using server = await startOn(transport, ["--max-connections", "5"]);
+      const clients = await Promise.all(
+        Array.from({ length: 5 }, (_, i) => WsClient.establish(server.port, `client ${i}`)),
+      );
+      for (let i = 0; i < 3; i++) {
+        using surplus = await RawWebSocket.connect(server.port, "surplus", { anyStatus: true });
+        assert.equal(surplus.answer.status, 503);
+        assert.equal(surplus.answer.headers.get("retry-after"), "1");
+      }
+      assert.equal(await readinessOf(server.port), 503, "a balancer sends no one here");
+      assert.ok(clients.every((client) => client.isOpen));
+      await clients.pop()![Symbol.asyncDispose]();
+      await until(
+        async () => await readinessOf(server.port) === 200,
+        "one has left, and its descriptor is free",
+      );
+      assert.equal((await sessionsOf(server.port)).size, 4);
+      clients.push(await WsClient.establish(server.port, "next"));
+      assert.equal((await sessionsOf(server.port)).size, 5);
+      await closeAll(clients);
+    },
   });
 }
 
 for (const transport of TRANSPORTS) {
-  Deno.test(`ws-server on SIGTERM, ${transport}: says so, waits, closes with 1001, leaves no entry, exits 0`, async () => {
-    const args = ["--drain-delay", "5", "--transport", transport];
-    await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args });
-    const [leaving, staying] = cluster.servers;
-    const clients = await Promise.all(
-      Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
-    );
-    leaving!.program.kill("SIGTERM");
-    await leaving!.program.line(/SIGTERM: shutting down/);
-    const ready = await fetch(`http://127.0.0.1:${leaving!.port}/readyz`);
-    assert.deepEqual([ready.status, await ready.text()], [503, "draining\n"]);
-    using refused = await RawWebSocket.connect(leaving!.port, "late", { anyStatus: true });
-    assert.equal(refused.answer.status, 503);
-    assert.ok(clients.every((client) => client.isOpen), "nobody is closed during the delay");
-    for (const { code } of await Promise.all(clients.map((client) => client.end()))) assert.equal(code, 1001);
-    assert.equal((await leaving!.program.status).code, 0);
-    assert.equal((await sessionsOf(staying!.port)).size, 0, "gone at once, not after a lease");
+  Deno.test({
+    ...testOn(
+      transport,
+      `ws-server on SIGTERM, ${transport}: says so, waits, closes with 1001, leaves no entry, exits 0`,
+    ),
+    fn: async () => {
+      const args = ["--drain-delay", "5", "--transport", transport];
+      await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args });
+      const [leaving, staying] = cluster.servers;
+      const clients = await Promise.all(
+        Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
+      );
+      leaving!.program.kill("SIGTERM");
+      await leaving!.program.line(/SIGTERM: shutting down/);
+      const ready = await fetch(`http://127.0.0.1:${leaving!.port}/readyz`);
+      assert.deepEqual([ready.status, await ready.text()], [503, "draining\n"]);
+      using refused = await RawWebSocket.connect(leaving!.port, "late", { anyStatus: true });
+      assert.equal(refused.answer.status, 503);
+      assert.ok(clients.every((client) => client.isOpen), "nobody is closed during the delay");
+      for (const { code } of await Promise.all(clients.map((client) => client.end()))) {
+        assert.equal(code, 1001);
+      }
+      assert.equal((await leaving!.program.status).code, 0);
+      assert.equal((await sessionsOf(staying!.port)).size, 0, "gone at once, not after a lease");
+    },
   });
 }
 

@@ -2,7 +2,7 @@
 
 import { Redis } from "./redis.ts";
 import { type Server, startServer } from "./program.ts";
-import { TRANSPORTS } from "./transports.ts";
+import { IN_TURN } from "./transports.ts";
 import { until } from "./wait.ts";
 import { WsClient } from "./ws_client.ts";
 
@@ -38,7 +38,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts one more process; they take turns with the transports, which must not matter to anyone. */
   async add(args: string[] = []): Promise<Server> {
-    const transport = TRANSPORTS[this.#started++ % TRANSPORTS.length]!;
+    const transport = IN_TURN[this.#started++ % IN_TURN.length]!;
     const server = await startServer("ws-server", ["--transport", transport, ...this.flags, ...args]);
     this.servers.push(server);
     return server;

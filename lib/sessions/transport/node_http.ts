@@ -6,7 +6,7 @@ import {
   STATUS_CODES,
 } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { pipeline } from "node:stream/promises";
+import { Readable } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
 import { withDeadline } from "../../service/clock.ts";
 import { listenError, messageOf } from "../../service/errors.ts";
@@ -139,7 +139,7 @@ export class NodeTransport implements Transport {
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head).catch((error) => {
         log.error("cannot answer a request to upgrade: {error}", { error });
-        return answer(socket, text(500, "internal error, see the log of the server"));
+        answer(socket, text(500, "internal error, see the log of the server"));
       });
     });
     server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
@@ -197,7 +197,7 @@ export class NodeTransport implements Transport {
     // without a turn between where there is nothing to wait for
     const decided = result instanceof Promise ? await result : result;
     if (decided instanceof Upgrade) this.#open(incoming, socket, head, decided);
-    else await answer(socket, decided);
+    else answer(socket, decided);
   }
 
   #open(
@@ -268,17 +268,14 @@ class Info implements RequestInfo {
 function ignore(): void {}
 
 /** Answers on a socket that no `ServerResponse` stands before, and ends the connection. */
-async function answer(socket: Socket, response: Response): Promise<void> {
+function answer(socket: Socket, response: Response): void {
   const head = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
   for (const [name, value] of response.headers) head.push(`${name}: ${value}`);
   head.push("connection: close", "", "");
-  try {
-    await pipeline(async function* () {
-      yield new TextEncoder().encode(head.join("\r\n"));
-      if (response.body) yield* response.body;
-    }, socket);
-  } catch {
-    // the peer has left
-  }
-  socket.destroy();
+  socket.once("finish", () => socket.destroy());
+  socket.write(head.join("\r\n"));
+  if (!response.body) return void socket.end();
+  const body = Readable.fromWeb(response.body);
+  socket.once("close", () => body.destroy());
+  body.on("error", () => socket.destroy()).pipe(socket);
 }
