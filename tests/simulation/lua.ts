@@ -81,7 +81,9 @@ export class Lua {
   }
 
   static async create(): Promise<Lua> {
-    return new Lua((await LuaApi.initialize()).module as unknown as Machine);
+    // in a worker the package would look for it beside the worker
+    const wasm = new URL("./liblua5.1.wasm", import.meta.resolve("wasmoon-lua5.1"));
+    return new Lua((await LuaApi.initialize(wasm.pathname)).module as unknown as Machine);
   }
 
   /** Runs a script to its end. @throws with Lua's own words, and whatever `call` has thrown. */

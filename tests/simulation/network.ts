@@ -243,7 +243,7 @@ export class Connection implements RedisConnection, Peer {
     for (const { reject } of this.#waiting.splice(0)) reject(error);
     this.#ready.reject(error);
     this.#toRedis.send(() => {
-      this.way.redis.forget(this);
+      this.way.redis.receive(this, []);
       this.way.connections.delete(this);
     });
   }

@@ -124,13 +124,13 @@ export class SimulatedRedis {
     this.#inbox.set(peer, []);
   }
 
-  /** The other side has gone. */
+  /** The connection is gone, with what was not read yet. */
   forget(peer: Peer): void {
     this.#inbox.delete(peer);
     for (const peers of this.#channels.values()) peers.delete(peer);
   }
 
-  /** A command has arrived. */
+  /** A command has arrived; one without words is the end of the connection, which comes behind all that was sent. */
   receive(peer: Peer, command: string[]): void {
     const waiting = this.#inbox.get(peer);
     if (!waiting) return;
@@ -143,6 +143,7 @@ export class SimulatedRedis {
       const waiting = this.#inbox.get(peer);
       if (!waiting || this.#paused) return;
       for (const command of waiting.splice(0)) {
+        if (command.length === 0) return this.forget(peer);
         this.#busyUntilMs = this.#world.nowMs + COMMAND_MS;
         this.#execute(peer, command);
       }
