@@ -42,11 +42,9 @@ if ARGV[4] ~= "join" and known == generation.id then
 end
 
 local awaited = settle()
-if generation.time and time < tonumber(generation.time) then
-  set("epochs", text(tonumber(generation.epochs) + (generation.time - time) * 1000))
-end
 set("now", text(now))
 set("time", text(time))
+set("epochs", text(epoch_now - time * 1000))
 redis.call("ZADD", KEYS[2], text(now + lease), node)
 -- A renewal that was late may have given it a lease that no one needs: its clients should not have to wait for the end.
 if former ~= "" then redis.call("ZADD", KEYS[2], "XX", text(now), former) end
