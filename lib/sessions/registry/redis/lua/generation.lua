@@ -38,7 +38,6 @@ end
 
 -- What this node remembers from the generation before.
 local function remember()
-  epoch_now = math.max(epoch_now, tonumber(ARGV[7]))
   if known == "" or now >= tonumber(generation.settles_at) then return end
   if lease > tonumber(generation.lease) then
     set("lease", text(lease))

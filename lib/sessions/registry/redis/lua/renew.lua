@@ -30,6 +30,9 @@ if not generation.id or string.sub(generation.id, 1, #source) ~= source then
   joined = nil
 end
 if known ~= generation.id then remember() end
+-- Ours lags behind what nodes reckon after a loss of the data, or when Redis's clock was set back while it stood still.
+local reckoned = tonumber(ARGV[7])
+if reckoned > epoch_now + lease / 20 * 1000 then epoch_now = reckoned end
 local alive = "(" .. text(now)
 if ARGV[4] == "join" and tonumber(generation.lease) ~= lease then
   local others = redis.call("ZCOUNT", KEYS[2], alive, "+inf") > 0 or now < tonumber(generation.settles_at)
