@@ -179,7 +179,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     missing: "the time at which a session came, where it has to ask again after a loss of the data",
     promise: 2,
     faults: ["default"],
-    make: patch([`epoch = ARGV[10] == "" and`, `epoch = true and`]),
+    make: patch([`text(ARGV[10] == "" and`, `text(true and`]),
   },
   "clock-of-redis": {
     missing: "a clock of the leases that a step of Redis's clock forward does not carry along",

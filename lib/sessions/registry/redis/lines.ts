@@ -3,7 +3,6 @@ import type { Clock, Timer } from "../../../service/clock.ts";
 import type { Candidate, RevokeReason } from "../registry.ts";
 import type { Endable } from "./fence.ts";
 import type { Terms } from "./lease.ts";
-import type { Memory } from "./memory.ts";
 import type { RegistryObserver } from "./observer.ts";
 import type { ClaimReply, NodeMessage, RedisStore, ReleaseMode } from "./redis_store.ts";
 
@@ -16,8 +15,6 @@ const REPEAT_MS = 200;
 export interface Holding {
   readonly candidate: Candidate;
   readonly claimedAtMs: number;
-  /** The same by the clock of the epochs, microseconds. */
-  readonly claimedAtUs: number;
   /** Whether Redis was ever asked for it. */
   asked: boolean;
   /** Whether Redis could not be asked at once. */
@@ -47,7 +44,6 @@ export class Lines {
   readonly #store: RedisStore;
   readonly #clock: Clock;
   readonly #lease: LinesLease;
-  readonly #memory: Memory;
   readonly #observe: () => RegistryObserver | undefined;
   /** By session_id. */
   readonly #holdings = new Map<string, Holding>();
@@ -59,14 +55,12 @@ export class Lines {
       store: RedisStore;
       clock: Clock;
       lease: LinesLease;
-      memory: Memory;
       observe: () => RegistryObserver | undefined;
     },
   ) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#lease = options.lease;
-    this.#memory = options.memory;
     this.#observe = options.observe;
   }
 
@@ -87,11 +81,9 @@ export class Lines {
 
   /** Puts a candidate at the end of the line of its client. */
   claim(candidate: Candidate): void {
-    const nowMs = this.#clock.nowMs();
     const holding: Holding = {
       candidate,
-      claimedAtMs: nowMs,
-      claimedAtUs: this.#memory.epochUs(nowMs),
+      claimedAtMs: this.#clock.nowMs(),
       asked: false,
       late: false,
       epoch: "",
@@ -211,8 +203,7 @@ export class Lines {
       return undefined;
     }
     const { candidate: { clientId, sessionId, connectedAtMs }, epoch, established } = holding;
-    // one that has to ask again, or could not ask at once, came when it was claimed
-    const askedFirstUs = holding.asked || holding.late ? holding.claimedAtUs : undefined;
+    const ageMs = holding.asked || holding.late ? this.#clock.nowMs() - holding.claimedAtMs : undefined;
     holding.asked = true;
     try {
       return await this.#store.claim({
@@ -221,7 +212,7 @@ export class Lines {
         connectedAtMs,
         epoch,
         established,
-        askedFirstUs,
+        ageMs,
         ...terms,
       });
     } catch {

@@ -83,7 +83,7 @@ export class RedisRegistry implements SessionRegistry {
     this.#fence = new Fence(clock, leaseMs);
     const nodeName = options.nodeName ?? (() => crypto.randomUUID().slice(0, 8));
     this.#lease = new Lease({ store, clock, leaseMs, memory, nodeName, host: this.#leaseHost() });
-    this.#lines = new Lines({ store, clock, lease: this.#lease, memory, observe });
+    this.#lines = new Lines({ store, clock, lease: this.#lease, observe });
     this.#sweeper = new Sweeper({
       store,
       clock,

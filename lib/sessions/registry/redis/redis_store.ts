@@ -168,8 +168,8 @@ export class RedisStore {
     connection: number;
     /** Latest moment, by Redis's own clock. */
     validUntilMs: number;
-    /** When it was asked for first, by the clock of the epochs, microseconds; nothing the first time. */
-    askedFirstUs?: number;
+    /** How long ago the connection came, where it could not be asked for at once or has to be asked for again. */
+    ageMs?: number;
   }): Promise<ClaimReply> {
     const { clientId, sessionId, node, connectedAtMs, epoch, established } = place;
     const [answer, at, newestSessionId, newestNode] = await this.#link.run<[string, string, string, string]>(
@@ -192,7 +192,7 @@ export class RedisStore {
         String(place.connection),
         place.generation,
         String(Math.floor(place.validUntilMs)),
-        place.askedFirstUs === undefined ? "" : String(Math.floor(place.askedFirstUs)),
+        place.ageMs === undefined ? "" : String(Math.round(place.ageMs)),
         this.#channelPrefix,
       ],
     );

@@ -8,7 +8,7 @@
 -- ARGV[5] epoch of the place, "" for a new one        ARGV[6] state it has: "e" or "w"
 -- ARGV[7] number of the connection, and ARGV[8] generation, both as the node's last renewal has had them
 -- ARGV[9] when the process gives this connection up, ms of Redis's own clock
--- ARGV[10] "" when the process asks for the first time, else when it did, by the clock of the epochs as it reckons it
+-- ARGV[10] "" where it is asked as soon as the connection came, else how long ago that was, ms
 -- ARGV[11] prefix of the nodes' channels
 --
 -- Returns { answer, epoch, newest session_id, its node }; answer is
@@ -48,7 +48,8 @@ local first_time = mine == nil
 if first_time then
   local epoch, last = ARGV[5], tonumber(redis.call("GET", KEYS[5]) or 0)
   if epoch == "" then
-    epoch = ARGV[10] == "" and text(math.max(last + 1, epoch_now)) or ARGV[10]
+    -- one that has to ask again came when it asked first
+    epoch = text(ARGV[10] == "" and math.max(last + 1, epoch_now) or epoch_now - ARGV[10] * 1000)
   end
   if tonumber(epoch) > last then redis.call("SET", KEYS[5], epoch) end
   mine = { session = ARGV[2], node = ARGV[3], epoch = epoch, at = ARGV[4], state = ARGV[6] }

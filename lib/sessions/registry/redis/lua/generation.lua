@@ -27,7 +27,6 @@ local source = string.sub(string.match(info, "run_id:(%x+)"), 1, 16)
   .. string.sub(string.match(info, "master_replid:(%x+)"), 1, 16)
 
 local function begin()
-  local epochs = generation.epochs or "0"
   redis.call("DEL", KEYS[1], KEYS[3])
   note(KEYS[4], "reset")
   generation = {}
@@ -35,16 +34,10 @@ local function begin()
   set("began_at", text(now))
   set("settles_at", text(now + lease))
   set("lease", text(lease))
-  set("epochs", epochs)
 end
 
 -- What this node remembers from the generation before.
 local function remember()
-  local behind = tonumber(ARGV[7]) - epoch_now
-  if behind > 0 then
-    epoch_now = epoch_now + behind
-    set("epochs", text(tonumber(generation.epochs) + behind))
-  end
   if known == "" or now >= tonumber(generation.settles_at) then return end
   if lease > tonumber(generation.lease) then
     set("lease", text(lease))

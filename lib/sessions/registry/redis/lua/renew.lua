@@ -30,6 +30,9 @@ if not generation.id or string.sub(generation.id, 1, #source) ~= source then
   joined = nil
 end
 if known ~= generation.id then remember() end
+-- Ours lags behind what nodes reckon after a loss of the data, or when Redis's clock was set back while it stood still.
+local reckoned = tonumber(ARGV[7])
+if reckoned > epoch_now + lease / 20 * 1000 then epoch_now = reckoned end
 local alive = "(" .. text(now)
 if ARGV[4] == "join" and tonumber(generation.lease) ~= lease then
   local others = redis.call("ZCOUNT", KEYS[2], alive, "+inf") > 0 or now < tonumber(generation.settles_at)
@@ -42,11 +45,9 @@ if ARGV[4] ~= "join" and known == generation.id then
 end
 
 local awaited = settle()
-if generation.time and time < tonumber(generation.time) then
-  set("epochs", text(tonumber(generation.epochs) + (generation.time - time) * 1000))
-end
 set("now", text(now))
 set("time", text(time))
+set("epochs", text(epoch_now - time * 1000))
 redis.call("ZADD", KEYS[2], text(now + lease), node)
 -- A renewal that was late may have given it a lease that no one needs: its clients should not have to wait for the end.
 if former ~= "" then redis.call("ZADD", KEYS[2], "XX", text(now), former) end
