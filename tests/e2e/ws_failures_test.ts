@@ -87,7 +87,7 @@ Deno.test("ws-server stopped for longer than the lease: not even a PING that is 
   await silent.text();
   await pause(1000);
   stopped.program.kill("SIGSTOP");
-  await pause(5000); // a PING was due meanwhile
+  await pause(LEASE_MS + 500); // a PING was due meanwhile
   stopped.program.kill("SIGCONT");
   assert.equal(await silent.frame(), undefined, "it is cut without a word");
 });
