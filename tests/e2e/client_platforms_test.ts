@@ -241,7 +241,7 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
   test("of a real server: replaced, told to go, killed, frozen", async (platform, t) => {
     await using redis = await Redis.start();
     const port = freePort();
-    const flags = ["--redis", redis.url, "--lease", "1", "--port", String(port)];
+    const flags = ["--redis", redis.url, "--lease", "5", "--port", String(port)];
     let server = await startServer("ws-server", flags);
     try {
       const url = urlOf(port);
@@ -259,7 +259,7 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
         await using subject = await play(platform, { url, clientId: "frozen" });
         const before = await sessionOf(subject);
         server.program.kill("SIGSTOP");
-        await using other = await startServer("ws-server", ["--redis", redis.url, "--lease", "1"]);
+        await using other = await startServer("ws-server", ["--redis", redis.url, "--lease", "5"]);
         await until(
           async () => (await sessionsOf(other.port)).size === 0,
           "the others no longer count on it",
