@@ -160,7 +160,8 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
       return (await subject.untold()).length > 0;
     }, "it has noticed");
     const { code, waitMs } = await endOf(subject);
-    assert.equal(code, name === "Deno" ? 1001 : 1006);
+    // the code of the frame, or that of a connection that was given up
+    assert.ok(code === 1001 || (code === 1006 && name !== "Deno"), `ended with ${code}`);
     await subject.advance(waitMs!);
     await sessionOf(subject);
   });
