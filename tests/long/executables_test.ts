@@ -7,7 +7,7 @@ import { commandOf, type ProgramName, PROGRAMS } from "../support/program.ts";
 /** Packages of deno.json that each program has nothing to do with. */
 const FOREIGN: Record<ProgramName, string[]> = {
   "ws-server": ["axe-core", "fast-check", "playwright-core", "yocto-spinner", "zod"],
-  "tasks-server": ["@redis/client", "fast-check", "prom-client", "yocto-spinner"],
+  "tasks-server": ["@redis/client", "fast-check", "jose", "yocto-spinner"],
   "tasks-cli": ["@redis/client", "fast-check", "prom-client"],
 };
 
