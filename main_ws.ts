@@ -24,7 +24,8 @@ import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
 import { Page } from "./lib/sessions/http/page.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
 import { transportFor } from "./lib/sessions/transport/listen.ts";
-import { addressText, hostnamesOf, type TransportName } from "./lib/sessions/transport/transport.ts";
+import { addressText } from "./lib/service/address.ts";
+import { hostnamesOf, type TransportName } from "./lib/sessions/transport/transport.ts";
 
 const log = getLogger(["solo", "main"]);
 

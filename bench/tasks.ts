@@ -8,7 +8,8 @@
  */
 
 import { Argument } from "commander";
-import { createProgram, exitOf, flag, seconds } from "../lib/service/flags.ts";
+import { createProgram, flag, seconds } from "../lib/service/flags.ts";
+import { runProgram } from "../tools/run_program.ts";
 import type { BenchOptions } from "./support/bench_options.ts";
 import { benchAttacks } from "./tasks_attacks.ts";
 import { benchMemory } from "./tasks_memory.ts";
@@ -50,10 +51,4 @@ function commandOf(folder: string): string[] {
   return [Deno.execPath(), "run", "-q", "--no-prompt", ...permissions, `${folder}/main_tasks.ts`];
 }
 
-try {
-  await program.parseAsync(Deno.args, { from: "user" });
-} catch (error) {
-  const { code, line } = exitOf(error);
-  if (line !== undefined) console.error(line);
-  Deno.exit(code);
-}
+await runProgram(program);

@@ -7,7 +7,8 @@
 import { stripVTControlCharacters } from "node:util";
 import { Argument } from "commander";
 import { ProgramError } from "../lib/service/errors.ts";
-import { createProgram, exitOf, flag, integer } from "../lib/service/flags.ts";
+import { createProgram, flag, integer } from "../lib/service/flags.ts";
+import { runProgram } from "./run_program.ts";
 import { EXIT_NO_BASE_RUNTIME } from "./compile.ts";
 
 /** Test files that are run side by side, and what the programs are that they start: see tests/support/program.ts. */
@@ -117,10 +118,4 @@ async function test({ paths, programs }: Run, filter: string | undefined): Promi
   return { passed: Number(passed), failed: Math.max(Number(failed), success ? 0 : 1) };
 }
 
-try {
-  await program.parseAsync(Deno.args, { from: "user" });
-} catch (error) {
-  const { code, line } = exitOf(error);
-  if (line !== undefined) console.error(line);
-  Deno.exit(code);
-}
+await runProgram(program);

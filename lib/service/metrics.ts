@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 
-export { Counter, Gauge, Histogram, type Registry } from "prom-client";
+export { Counter, Histogram, type Registry } from "prom-client";
 
 /**
  * How often the event loop is asked whether it is late: a longer stall is always seen. Asking as often as the library
@@ -22,13 +22,34 @@ export function createMetrics(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MS });
   for (const name of UNREADABLE) registry.removeSingleMetric(name);
+  addGauge(
+    registry,
+    "process_resident_memory_bytes",
+    "Resident memory size in bytes.",
+    () => Deno.memoryUsage().rss,
+  );
+  return registry;
+}
+
+/** Adds what has a value at every moment, and is asked for it when it is collected. */
+export function addGauge(registry: Registry, name: string, help: string, value: () => number): void {
   new Gauge({
-    name: "process_resident_memory_bytes",
-    help: "Resident memory size in bytes.",
+    name,
+    help,
     registers: [registry],
     collect() {
-      this.set(Deno.memoryUsage().rss);
+      this.set(value());
     },
   });
-  return registry;
+}
+
+/** What a collector of metrics is answered. */
+export interface Scrape {
+  text: string;
+  contentType: string;
+}
+
+/** All that a set of metrics shows now. */
+export async function scrape(registry: Registry): Promise<Scrape> {
+  return { text: await registry.metrics(), contentType: registry.contentType };
 }

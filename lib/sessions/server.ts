@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { getLogger } from "../service/log.ts";
+import type { Scrape } from "../service/metrics.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
 import type { SessionEvents } from "./events/events.ts";
 import type { Access } from "./http/access/access.ts";
@@ -33,7 +34,7 @@ export interface ServerObserver {
   onClosed(code: number): void;
   onRefused(reason: RefusalReason): void;
   onReaderCut(): void;
-  scrape(): Promise<{ text: string; contentType: string }>;
+  scrape(): Promise<Scrape>;
 }
 
 export interface SessionServerOptions {

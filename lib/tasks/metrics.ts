@@ -1,6 +1,14 @@
 /** What a tasks-server counts for those who watch it. */
 
-import { Counter, createMetrics, Gauge, Histogram, type Registry } from "../service/metrics.ts";
+import {
+  addGauge,
+  Counter,
+  createMetrics,
+  Histogram,
+  type Registry,
+  type Scrape,
+  scrape,
+} from "../service/metrics.ts";
 import { CATALOG } from "./catalog.ts";
 import { END_KINDS, type EndKind } from "./end_reason.ts";
 import { CANCELLED } from "./protocol.ts";
@@ -87,8 +95,8 @@ export class TasksMetrics implements ServerObserver {
   }
 
   /** The text for a scrape, and its content type. */
-  async scrape(): Promise<{ text: string; contentType: string }> {
-    return { text: await this.#registry.metrics(), contentType: this.#registry.contentType };
+  scrape(): Promise<Scrape> {
+    return scrape(this.#registry);
   }
 
   onTaskEnd({ name, status, error }: Task, waitMs?: number, runMs?: number): void {
@@ -112,13 +120,6 @@ export class TasksMetrics implements ServerObserver {
   }
 
   #gauge(name: string, help: string, value: () => number): void {
-    new Gauge({
-      name,
-      help,
-      ...this.#with,
-      collect() {
-        this.set(value());
-      },
-    });
+    addGauge(this.#registry, name, help, value);
   }
 }

@@ -1,5 +1,6 @@
 /** The tasks service on TCP: accepts clients, bounds their number, stops cleanly. */
 
+import { addressText } from "../service/address.ts";
 import { type Clock, systemClock } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
 import { getLogger } from "../service/log.ts";
@@ -85,7 +86,7 @@ export class TasksServer {
     this.#troubles = new TroubleLog(this.#clock);
     this.#listeners = listen(options);
     this.port = this.#listeners[0]!.addr.port;
-    this.addresses = this.#listeners.map(({ addr }) => addressText(addr));
+    this.addresses = this.#listeners.map(({ addr: { hostname, port } }) => addressText(hostname, port));
     this.#queue = new TaskQueue(options.queue, this.#clock, options.observer);
     this.#executor = new Executor(this.#queue, this.#clock, options);
     this.#context = {
@@ -206,10 +207,6 @@ function listen({ hostname, port, backlog }: ServerOptions): Deno.TcpListener[] 
     first.close();
     throw error;
   }
-}
-
-function addressText({ hostname, port }: Deno.NetAddr): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

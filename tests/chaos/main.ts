@@ -1,6 +1,7 @@
 /** `deno task chaos`: clients and faults at random against a cluster, and whether it kept its promises. */
 
-import { createProgram, exitOf, flag, integer, seconds } from "../../lib/service/flags.ts";
+import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
+import { runProgram } from "../../tools/run_program.ts";
 import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
 import { run } from "./run.ts";
@@ -103,11 +104,4 @@ violations   ${violations.length}`);
   }
 }
 
-try {
-  await program.parseAsync(Deno.args, { from: "user" });
-  Deno.exit(0);
-} catch (error) {
-  const { code, line } = exitOf(error);
-  if (line) console.error(line);
-  Deno.exit(code);
-}
+await runProgram(program);

@@ -1,6 +1,7 @@
 /** `deno task fuzz`: hostile bytes against a tasks-server, while good clients check that they notice nothing. */
 
-import { createProgram, exitOf, flag, integer, seconds } from "../../lib/service/flags.ts";
+import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
+import { runProgram } from "../../tools/run_program.ts";
 import { fuzz } from "./run.ts";
 
 interface Flags {
@@ -66,11 +67,4 @@ failure  ${failure ?? "none"}`);
   Deno.exit(1);
 }
 
-try {
-  await program.parseAsync(Deno.args, { from: "user" });
-  Deno.exit(0);
-} catch (error) {
-  const { code, line } = exitOf(error);
-  if (line) console.error(line);
-  Deno.exit(code);
-}
+await runProgram(program);

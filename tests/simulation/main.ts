@@ -1,7 +1,8 @@
 /** `deno task simulate`: schedules by their seeds, and whether the cluster kept its promises in each. */
 
 import { InvalidArgumentError } from "commander";
-import { createProgram, exitOf, flag, integer } from "../../lib/service/flags.ts";
+import { createProgram, flag, integer } from "../../lib/service/flags.ts";
+import { runProgram } from "../../tools/run_program.ts";
 import { MUTANTS } from "./mutants.ts";
 import { FAULTS, type FaultSet } from "./plan.ts";
 import { simulate } from "./schedule.ts";
@@ -131,11 +132,4 @@ function faults(text: string): FaultSet[] {
   throw new InvalidArgumentError(`Give one or more of ${Object.keys(FAULTS).join(", ")}.`);
 }
 
-try {
-  await program.parseAsync(Deno.args, { from: "user" });
-  Deno.exit(0);
-} catch (error) {
-  const { code, line } = exitOf(error);
-  if (line) console.error(line);
-  Deno.exit(code);
-}
+await runProgram(program);

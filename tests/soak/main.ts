@@ -1,6 +1,7 @@
 /** `deno task soak`: many connections, constant churn and a stream of tasks; fails when anything grows. */
 
-import { createProgram, exitOf, flag, integer, seconds } from "../../lib/service/flags.ts";
+import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
+import { runProgram } from "../../tools/run_program.ts";
 import { type Sample, soak } from "./run.ts";
 
 interface Flags {
@@ -65,11 +66,4 @@ function line({ atS, established, memoryMiB, descriptors, loopDelayMs, redis, lo
     `${load.replaced} replaced, ${load.dropped} dropped, ${tasks} tasks`;
 }
 
-try {
-  await program.parseAsync(Deno.args, { from: "user" });
-  Deno.exit(0);
-} catch (error) {
-  const { code, line } = exitOf(error);
-  if (line) console.error(line);
-  Deno.exit(code);
-}
+await runProgram(program);

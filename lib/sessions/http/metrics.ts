@@ -1,4 +1,12 @@
-import { Counter, createMetrics, Gauge, Histogram, type Registry } from "../../service/metrics.ts";
+import {
+  addGauge,
+  Counter,
+  createMetrics,
+  Histogram,
+  type Registry,
+  type Scrape,
+  scrape,
+} from "../../service/metrics.ts";
 import type { RegistryObserver } from "../registry/redis/redis_registry.ts";
 import type { RefusalReason } from "./connect.ts";
 
@@ -84,14 +92,7 @@ export class SessionMetrics implements RegistryObserver {
 
   constructor(counts: Counts) {
     const gauge = (name: string, help: string, value: () => number) =>
-      new Gauge({
-        name,
-        help,
-        ...this.#with,
-        collect() {
-          this.set(value());
-        },
-      });
+      addGauge(this.#registry, name, help, value);
     gauge("solo_sessions_established", "Sessions established now in this process", counts.established);
     gauge("solo_connections", "Sockets open now in this process", counts.connections);
     gauge(
@@ -103,8 +104,8 @@ export class SessionMetrics implements RegistryObserver {
   }
 
   /** The text for a scrape, and its content type. */
-  async scrape(): Promise<{ text: string; contentType: string }> {
-    return { text: await this.#registry.metrics(), contentType: this.#registry.contentType };
+  scrape(): Promise<Scrape> {
+    return scrape(this.#registry);
   }
 
   onOpened(): void {

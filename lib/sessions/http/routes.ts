@@ -1,6 +1,7 @@
 /** Which request is answered by what. */
 
 import { atMostEvery } from "../../service/at_most_every.ts";
+import type { Scrape } from "../../service/metrics.ts";
 import { wantsUpgrade } from "../transport/handshake.ts";
 import { text, withResponseHeaders } from "../transport/text.ts";
 import { type IncomingRequest, type RequestInfo, Upgrade } from "../transport/transport.ts";
@@ -22,7 +23,7 @@ export interface RoutesOptions {
   /** What a browser is shown at `/`. */
   page: Page | undefined;
   /** For `/metrics`. */
-  scrape: () => Promise<{ text: string; contentType: string }>;
+  scrape: () => Promise<Scrape>;
   onRefused: (reason: RefusalReason) => void;
 }
 

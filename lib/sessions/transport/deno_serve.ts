@@ -1,15 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { withDeadline } from "../../service/clock.ts";
-import { listenError, messageOf } from "../../service/errors.ts";
+import { addressText } from "../../service/address.ts";
+import { messageOf } from "../../service/errors.ts";
 import { getLogger } from "../../service/log.ts";
 import { Attention, ticks } from "./attention.ts";
 import { DenoConnection } from "./deno_connection.ts";
+import { listenOnEach } from "./listen_on_each.ts";
 import { text } from "./text.ts";
 import {
-  addressText,
   CLOSE_TIMEOUT_MS,
   HEARTBEAT_MS,
-  hostnamesOf,
   type RequestInfo,
   type Transport,
   type TransportOptions,
@@ -71,20 +71,12 @@ export class DenoTransport implements Transport {
    *
    * @throws {ProgramError} when it cannot listen there.
    */
-  static async listen(options: TransportOptions): Promise<DenoTransport> {
+  static listen(options: TransportOptions): Promise<DenoTransport> {
     const transport = new DenoTransport(options);
-    for (const hostname of hostnamesOf(options.hostname)) {
-      try {
-        transport.#listenOn(hostname);
-      } catch (error) {
-        const isTaken = error instanceof Deno.errors.AddrInUse;
-        if (transport.#servers.size > 0 && !isTaken) continue; // no IPv6 here
-        await transport.close();
-        throw listenError(error, addressText(hostname, transport.#port));
-      }
+    return listenOnEach(transport, options.hostname, (hostname) => {
+      transport.#listenOn(hostname);
       transport.addresses.push(addressText(hostname, transport.#port));
-    }
-    return transport;
+    });
   }
 
   get port(): number {

@@ -9,16 +9,16 @@ import type { AddressInfo, Socket } from "node:net";
 import { Readable } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
 import { withDeadline } from "../../service/clock.ts";
-import { listenError, messageOf } from "../../service/errors.ts";
+import { addressText } from "../../service/address.ts";
+import { messageOf } from "../../service/errors.ts";
 import { getLogger } from "../../service/log.ts";
 import { Attention, ticks } from "./attention.ts";
 import { acceptKey, handshakeFault } from "./handshake.ts";
+import { listenOnEach } from "./listen_on_each.ts";
 import { NodeConnection } from "./node_connection.ts";
 import { RESPONSE_HEADERS, text } from "./text.ts";
 import {
-  addressText,
   CLOSE_TIMEOUT_MS,
-  hostnamesOf,
   type IncomingRequest,
   MAX_MESSAGE_BYTES,
   type RequestInfo,
@@ -79,19 +79,9 @@ export class NodeTransport implements Transport {
    *
    * @throws {ProgramError} when it cannot listen there.
    */
-  static async listen(options: TransportOptions): Promise<NodeTransport> {
+  static listen(options: TransportOptions): Promise<NodeTransport> {
     const transport = new NodeTransport(options);
-    for (const hostname of hostnamesOf(options.hostname)) {
-      try {
-        await transport.#listenOn(hostname);
-      } catch (error) {
-        const isTaken = (error as { code?: string }).code === "EADDRINUSE";
-        if (transport.#servers.length > 0 && !isTaken) continue; // no IPv6 here
-        await transport.close();
-        throw listenError(error, addressText(hostname, transport.#port));
-      }
-    }
-    return transport;
+    return listenOnEach(transport, options.hostname, (hostname) => transport.#listenOn(hostname));
   }
 
   get port(): number {

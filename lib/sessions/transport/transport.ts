@@ -134,8 +134,3 @@ export const CLOSE_TIMEOUT_MS = 2_000;
 export function hostnamesOf(hostname: string): string[] {
   return hostname === "localhost" ? ["127.0.0.1", "::1"] : [hostname];
 }
-
-/** An address as it stands in a URL. */
-export function addressText(hostname: string, port: number): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
