@@ -36,6 +36,8 @@ export class Node {
       `redis://127.0.0.1:${this.way.port}`,
       "--lease",
       String(leaseMs / 1000),
+      // as where strangers connect; with deno a peer that never answers a close frame is listed until it is cut
+      ...["--transport", "node"],
     ];
     for (let attempt = 1;; attempt++) {
       try {
