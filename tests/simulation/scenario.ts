@@ -4,7 +4,13 @@ import type { WayMode } from "./network.ts";
 import type { Costs, SimulatedProcess, SimulatedSession } from "./process.ts";
 import { Schedule } from "./schedule.ts";
 
-const OPEN: WayMode = { kind: "open", minMs: 0.1, maxMs: 1 };
+/** What a way can be. */
+const WAYS = {
+  open: { kind: "open", minMs: 0.1, maxMs: 1 },
+  slow: { kind: "open", minMs: 20, maxMs: 20 },
+  stall: { kind: "stall" },
+  cut: { kind: "cut" },
+} as const satisfies Record<string, WayMode>;
 
 export interface ScenarioOptions {
   leaseMs?: number;
@@ -50,7 +56,7 @@ export class Scenario {
   /** Lets time pass until something is so. */
   async until(condition: () => boolean, what: string, patienceMs = 5 * this.leaseMs + 5_000): Promise<void> {
     for (const endMs = this.nowMs + patienceMs; !condition();) {
-      assert.ok(this.nowMs < endMs, `in vain until ${what}\n${this.trace.slice(-6_000)}`);
+      if (this.nowMs > endMs) assert.fail(`in vain until ${what}\n${this.trace.slice(-6_000)}`);
       await this.pass(1);
     }
   }
@@ -75,8 +81,8 @@ export class Scenario {
   }
 
   /** Breaks connections, or keeps what is on them from arriving. */
-  way(process: SimulatedProcess, kind: "cut" | "stall" | "open"): void {
-    process.options.way.set(kind === "open" ? OPEN : { kind });
+  way(process: SimulatedProcess, kind: keyof typeof WAYS): void {
+    process.options.way.set(WAYS[kind]);
   }
 
   /** Keeps what is on the connections that there are from arriving, until the answer is called. */
@@ -99,7 +105,7 @@ export class Scenario {
   async rests(): Promise<void> {
     await this.pass(3.5 * this.leaseMs + 6_000);
     await this.#schedule.checkRest();
-    assert.deepEqual(this.violations, [], this.trace.slice(-10_000));
+    if (this.violations.length > 0) assert.deepEqual(this.violations, [], this.trace.slice(-10_000));
   }
 }
 
