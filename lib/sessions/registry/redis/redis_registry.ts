@@ -198,7 +198,7 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   #onRenewed(reply: HeldLease, sentAtMs: number, missed: boolean): void {
-    this.#memory.hear(reply, sentAtMs, this.#clock.nowMs());
+    this.#memory.hear(reply, sentAtMs);
     if (reply.settled) this.#onSettled(sentAtMs);
     this.#announcer.onRenewed(reply, missed);
     this.#sweeper.onRenewed(reply);

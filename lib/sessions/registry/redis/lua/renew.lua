@@ -30,8 +30,10 @@ if not generation.id or string.sub(generation.id, 1, #source) ~= source then
   joined = nil
 end
 if known ~= generation.id then remember() end
--- It lags behind what the nodes reckon after a loss of the data, and when nobody has renewed for a while.
+-- The clock of the epochs lags behind what the nodes reckon after a loss of the data, when it must not give an epoch that was
+-- given before, though their own clocks may be slow; and a little when nobody has renewed for a while.
 local reckoned = tonumber(ARGV[7])
+if not joined and reckoned > 0 then epoch_now = math.max(epoch_now, reckoned + lease / 50 * 1000) end
 if reckoned > epoch_now + lease / 20 * 1000 then epoch_now = reckoned end
 local alive = "(" .. text(now)
 if ARGV[4] == "join" and tonumber(generation.lease) ~= lease then
