@@ -251,6 +251,11 @@ export class Lease {
     this.#host.onRenewalDone(true);
     if (this.#unreachable) {
       log.info("node {node} holds a lease of {lease} ms", { node, lease: this.#leaseMs });
+      if (!this.#ready && !reply.settled) {
+        log.info("Redis knows of no other process, which it may have forgotten: no session for {lease} ms at most", {
+          lease: this.#leaseMs,
+        });
+      }
     }
     this.#unreachable = false;
     if (reply.generation === generation && this.#formerNode === formerNode) this.#formerNode = "";
