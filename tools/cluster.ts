@@ -42,8 +42,9 @@ function partsOf({ port, wsPort, tasksPort, redisPort = freePort() }: Flags): Pa
         "main_ws.ts",
         ...local,
         ...["--port", `${wsPort}`, "--redis", `redis://127.0.0.1:${redisPort}`],
+        ...["--lease", "3"], // on a new Redis nobody takes sessions for so long
       ),
-      ready: /listening on/,
+      ready: /takes sessions/,
     })),
     {
       name: "balancer",

@@ -6,7 +6,7 @@ export interface SessionEntry {
   sessionId: string;
   /** The process that holds the socket; random per lease. */
   node: string;
-  /** Grows with every claim in the cluster, also over a loss of the registry's data. */
+  /** In which order the sessions of the cluster came, also over a loss of the registry's data. */
   epoch: number;
   /** Unix time. */
   connectedAtMs: number;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { ProgramError } from "../../lib/service/errors.ts";
 import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
+import { Proxy } from "../chaos/proxy.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
@@ -272,6 +273,25 @@ Deno.test("RedisRegistry: a message that got lost with the connection is made up
     assert.equal(older.state, "revoked");
     b.release(newer);
   }
+});
+
+Deno.test("RedisRegistry: a claim that comes late, by a connection that was given up, has no effect", async () => {
+  await using redis = await Redis.start();
+  await using way = new Proxy(redis.port);
+  await using a = await RedisRegistry.start({ url: `redis://127.0.0.1:${way.port}`, leaseMs: LEASE_MS });
+  await using b = await start(redis);
+  const letGo = way.hold();
+  const late = new TestCandidate("kim");
+  a.claim(late);
+  a.release(late); // the client did not wait
+  await until(() => a.state === "unreachable", "the connection is given up");
+  await until(() => a.state === "ready", "there is another one");
+  const kim = await established(b, "kim");
+  letGo();
+  const other = await established(a, "other"); // both have been to Redis since
+  await established(b, "another");
+  await until(async () => (await listed(b)).length === 3, "nothing is left of the late one");
+  assert.deepEqual([late.events, kim.events, other.events], [[], ["established"], ["established"]]);
 });
 
 Deno.test("RedisRegistry: entries of a dead node are not listed, make way at once, and are swept", async () => {

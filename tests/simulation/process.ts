@@ -50,6 +50,8 @@ export class SimulatedProcess {
   frozenAtMs = -Infinity;
   /** What it was sent, or when it was due, while it stood still. */
   #inbox: (() => void)[] = [];
+  /** What waits until it has done something else. */
+  readonly #queue: (() => void)[] = [];
   /** Its wall clock was set by this. */
   #wallOffsetMs = 0;
   #busyUntilMs = 0;
@@ -146,14 +148,24 @@ export class SimulatedProcess {
     this.#busyUntilMs = this.#hereMs + ms;
   }
 
-  /** Something happens to the process, when it runs. */
+  /** Something happens to the process, when it runs and has done what came before. */
   deliver(run: () => void): void {
     if (!this.alive) return;
     const { world } = this.options;
     if (this.frozen) this.#inbox.push(run);
-    else if (this.#busyUntilMs > world.nowMs) {
-      world.after(this.#busyUntilMs - world.nowMs, () => this.deliver(run));
+    else if (this.#queue.length > 0 || this.#busyUntilMs > world.nowMs) {
+      if (this.#queue.push(run) === 1) world.at(this.#busyUntilMs, () => this.#work());
     } else run();
+  }
+
+  /** Does the first thing of those that wait, and the next one when that is done. */
+  #work(): void {
+    const run = this.#queue[0];
+    if (!run || !this.alive) return;
+    if (this.frozen) this.#inbox.push(run);
+    else run();
+    this.#queue.shift();
+    if (this.#queue.length > 0) this.options.world.at(this.#busyUntilMs, () => this.#work());
   }
 
   /** Notes when the renewal was sent that was answered last. */

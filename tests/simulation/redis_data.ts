@@ -61,6 +61,7 @@ export class RedisData {
         return this.#hash(key).get(args[0]!) ?? null;
       case "HMGET": {
         const hash = this.#hash(key);
+        if (args.length === 0) throw new Error("ERR Wrong number of args calling Redis command from script");
         return args.map((field) => hash.get(field) ?? null);
       }
       case "HGETALL":

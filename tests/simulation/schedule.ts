@@ -13,6 +13,8 @@ export interface Options {
   mutant?: Mutant;
   /** Keeps a line for everything that happens. */
   trace?: boolean;
+  /** What ending costs. @default by the seed */
+  costs?: Costs;
 }
 
 export interface Outcome {
@@ -95,16 +97,16 @@ export class Schedule {
   }
 
   /** A new process. */
-  join(): SimulatedProcess {
-    const { world, redis, checker, plan } = this;
+  join(leaseMs: number = this.plan.leaseMs): SimulatedProcess {
+    const { world, redis, checker } = this;
     const { random } = world;
     const process = new SimulatedProcess({
       world,
       way: new Way(world, redis),
       name: `p${++this.#names}`,
-      leaseMs: plan.leaseMs,
+      leaseMs,
       rate: 1 + random.between(-MAX_DRIFT, MAX_DRIFT),
-      costs: this.#costs(),
+      costs: this.#options.costs ?? this.#costs(),
       witness: checker,
       mutation: this.#mutation,
     });

@@ -69,6 +69,8 @@ export class Lease {
   #ending = false;
   /** Whether the node may have sessions. */
   #ready = false;
+  /** Whether Redis may lack sessions, by its last answer. */
+  #settling = false;
   /** What we were before the last lease was lost; all its sessions have ended. */
   #formerNode = "";
   /** Of the last renewal on this connection; no claim without it. */
@@ -115,6 +117,11 @@ export class Lease {
     if (!this.holds()) return "unleased";
     if (this.#unreachable) return "unreachable";
     return this.#ready ? "ready" : "joining";
+  }
+
+  /** Whether it has a lease, and waits for who may have sessions that Redis does not know of: for a lease at most. */
+  get settling(): boolean {
+    return this.#settling && this.state === "joining";
   }
 
   /** What a claim has to name; nothing while none can be made. */
@@ -239,7 +246,9 @@ export class Lease {
         return;
     }
     this.#sentAt = sentAt;
+    const before = { ready: this.#ready, unreachable: this.#unreachable };
     this.#ready ||= reply.ready;
+    this.#settling = !reply.settled;
     this.#terms = {
       node,
       connection,
@@ -249,14 +258,22 @@ export class Lease {
     if (!this.holds()) return;
     this.#watch();
     this.#host.onRenewalDone(true);
-    if (this.#unreachable) {
-      log.info("node {node} holds a lease of {lease} ms", { node, lease: this.#leaseMs });
-    }
     this.#unreachable = false;
+    this.#report(before);
     if (reply.generation === generation && this.#formerNode === formerNode) this.#formerNode = "";
     const missed = this.#missedMessages;
     this.#missedMessages = false;
     this.#host.onRenewed(reply, sentAt.monotonicMs, missed);
+  }
+
+  /** Says in the log what has changed. */
+  #report(before: { ready: boolean; unreachable: boolean }): void {
+    const node = this.#node, lease = this.#leaseMs;
+    if (before.unreachable) log.info("node {node} holds a lease of {lease} ms", { node, lease });
+    if (before.unreachable && this.settling) {
+      log.info("Redis may have lost data: node {node} waits for who may have sessions, {lease} ms at most", { node, lease });
+    }
+    if (!before.ready && this.#ready) log.info("node {node} takes sessions", { node });
   }
 
   /** How much is left of the lease, by the clock that says less. */

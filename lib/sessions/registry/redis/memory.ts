@@ -12,6 +12,7 @@ export class Memory {
   #nodes: string[] = [];
   /** The last word of Redis, whatever its generation. */
   #last: HeldLease | undefined;
+  /** What the clock of the epochs has shown, and since when at the latest, so that we never reckon too little. */
   #epoch = { us: 0, atMs: 0 };
 
   get generation(): string {
@@ -20,24 +21,19 @@ export class Memory {
 
   /** What a renewal tells Redis. @param nowMs By the monotonic clock. */
   told(nowMs: number): { generation: string; joins: string; nodes: string[]; epochUs: number } {
+    const { us, atMs } = this.#epoch;
     return {
       generation: this.#generation,
       joins: this.#joins,
       nodes: this.#nodes,
-      epochUs: this.epochUs(nowMs),
+      epochUs: us === 0 ? 0 : us + (nowMs - atMs) * 1000,
     };
   }
 
-  /** What the clock of the epochs shows, as we reckon it, microseconds; 0 while we have not heard of it. */
-  epochUs(nowMs: number): number {
-    const { us, atMs } = this.#epoch;
-    return us === 0 ? 0 : us + (nowMs - atMs) * 1000;
-  }
-
-  /** Redis has answered a renewal. */
-  hear(reply: HeldLease, sentAtMs: number, answeredAtMs: number): void {
+  /** Redis has answered a renewal that was sent at `sentAtMs`. */
+  hear(reply: HeldLease, sentAtMs: number): void {
     this.#last = reply;
-    this.#epoch = { us: reply.epochUs, atMs: (sentAtMs + answeredAtMs) / 2 };
+    this.#epoch = { us: reply.epochUs, atMs: sentAtMs };
     if (reply.generation === this.#generation) this.#keep(reply);
   }
 

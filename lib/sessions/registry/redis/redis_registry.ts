@@ -103,8 +103,8 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   /**
-   * Connects and takes a lease. It waits for the others to know of it, too, but where one of them is out of reach no longer
-   * than the time allows.
+   * Connects and takes a lease. It waits for the others to know of it, too, but no longer than the time allows where one of
+   * them is out of reach, and not at all where Redis may have lost data.
    *
    * @throws {ProgramError} when there is no lease within `startTimeoutMs`; the text says why.
    */
@@ -115,7 +115,8 @@ export class RedisRegistry implements SessionRegistry {
     const endMs = clock.nowMs() + timeoutMs;
     registry.#store.reconnect();
     registry.#lease.hurry();
-    while (registry.state !== "ready" && clock.nowMs() < endMs) await delay(clock, 5);
+    const settled = () => registry.state === "ready" || registry.#lease.settling;
+    while (!settled() && clock.nowMs() < endMs) await delay(clock, 5);
     if (registry.state !== "unleased") return registry;
     const cause = registry.#store.lastError;
     const otherLeaseMs = registry.#lease.refusedLeaseMs;
@@ -198,7 +199,7 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   #onRenewed(reply: HeldLease, sentAtMs: number, missed: boolean): void {
-    this.#memory.hear(reply, sentAtMs, this.#clock.nowMs());
+    this.#memory.hear(reply, sentAtMs);
     if (reply.settled) this.#onSettled(sentAtMs);
     this.#announcer.onRenewed(reply, missed);
     this.#sweeper.onRenewed(reply);

@@ -10,7 +10,7 @@
 --   id               of whom the data is: run id and replication id, both of which change at a failover; and since when
 --   began_at settles_at now   by the clock of the leases, ms      time     Redis's own clock when that was `now`
 --   lease            of every node, ms                           joins    how many nodes have joined
---   epochs           how far the clock of the epochs is ahead of Redis's own, microseconds
+--   epochs           how far the clock of the epochs is ahead of that of the leases, microseconds
 --   witnessed        "1" when a witness has spoken
 --   node:<node>      "awaited" or "announced", for each that was remembered from the generation before
 -- KEYS and ARGV as in renew.lua.

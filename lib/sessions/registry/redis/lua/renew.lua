@@ -30,8 +30,10 @@ if not generation.id or string.sub(generation.id, 1, #source) ~= source then
   joined = nil
 end
 if known ~= generation.id then remember() end
--- Ours lags behind what nodes reckon after a loss of the data, or when Redis's clock was set back while it stood still.
+-- The clock of the epochs lags behind what the nodes reckon after a loss of the data, when it must not give an epoch that was
+-- given before, though their own clocks may be slow; and a little when nobody has renewed for a while.
 local reckoned = tonumber(ARGV[7])
+if not joined and reckoned > 0 then epoch_now = math.max(epoch_now, reckoned + lease / 50 * 1000) end
 if reckoned > epoch_now + lease / 20 * 1000 then epoch_now = reckoned end
 local alive = "(" .. text(now)
 if ARGV[4] == "join" and tonumber(generation.lease) ~= lease then
@@ -47,7 +49,7 @@ end
 local awaited = settle()
 set("now", text(now))
 set("time", text(time))
-set("epochs", text(epoch_now - time * 1000))
+set("epochs", text(epoch_now - now * 1000))
 redis.call("ZADD", KEYS[2], text(now + lease), node)
 -- A renewal that was late may have given it a lease that no one needs: its clients should not have to wait for the end.
 if former ~= "" then redis.call("ZADD", KEYS[2], "XX", text(now), former) end

@@ -20,8 +20,8 @@ if generation.now then
   now = tonumber(generation.now) + math.floor(math.min(passed, tonumber(generation.lease) / 20))
 end
 
--- The clock of the epochs, microseconds: as Redis's own, but never back, over a loss of the data neither.
-local epoch_now = math.max(time, tonumber(generation.time or 0)) * 1000 + tonumber(generation.epochs or 0)
+-- The clock of the epochs, microseconds: as that of the leases, and never back over a loss of the data, see renew.lua.
+local epoch_now = now * 1000 + tonumber(generation.epochs or 0)
 
 -- The line of a client_id is one text: its holders from the oldest to the newest, joined by "|", each of five words:
 --   session_id node epoch connected_at state
