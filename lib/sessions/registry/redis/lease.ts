@@ -271,7 +271,10 @@ export class Lease {
     const node = this.#node, lease = this.#leaseMs;
     if (before.unreachable) log.info("node {node} holds a lease of {lease} ms", { node, lease });
     if (before.unreachable && this.settling) {
-      log.info("Redis may have lost data: node {node} waits for who may have sessions, {lease} ms at most", { node, lease });
+      log.info("Redis may have lost data: node {node} waits for who may have sessions, {lease} ms at most", {
+        node,
+        lease,
+      });
     }
     if (!before.ready && this.#ready) log.info("node {node} takes sessions", { node });
   }
