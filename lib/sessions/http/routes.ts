@@ -10,6 +10,7 @@ import { type Entrance, type ProcessState, type RefusalReason, refusalResponse }
 import { healthz, readyz } from "./health.ts";
 import type { Page } from "./page.ts";
 import type { SessionList } from "./sessions.ts";
+import { CLIENT_SCRIPT } from "./static_file.ts";
 
 /** How old the text of `/metrics` may be: collecting it costs milliseconds, and whoever may read it may ask often. */
 const SCRAPE_PERIOD_MS = 1_000;
@@ -44,6 +45,7 @@ export class Routes {
     this.#scrape = atMostEvery(SCRAPE_PERIOD_MS, options.scrape);
     this.#open = byPath({
       "/": (request, info) => this.#connect(request, info),
+      "/client.js": (request) => CLIENT_SCRIPT.answer(request),
       "/healthz": () => healthz(),
       "/readyz": () => readyz(options.state()),
     });
