@@ -22,6 +22,8 @@ const MOST_SEEDS: Record<string, number> = {
   "held-again": 100,
   "clock-of-redis": 40,
   "clock-back": 40,
+  "ended-when-asked": 20,
+  "ended-unsettled": 100,
   "epochs-back": 40,
 };
 
