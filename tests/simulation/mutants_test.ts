@@ -19,6 +19,7 @@ const MOST_SEEDS: Record<string, number> = {
   "no-time-check": 60,
   "two-turns": 20,
   "check-then-set": 20,
+  "no-refusal": 20,
   "held-again": 100,
   "clock-of-redis": 40,
   "clock-back": 40,

@@ -9,7 +9,11 @@ export class TestCandidate implements Candidate {
   readonly events: string[] = [];
   reason: RevokeReason | undefined;
 
-  constructor(readonly clientId: string, readonly journal: string[] = []) {}
+  constructor(
+    readonly clientId: string,
+    readonly journal: string[] = [],
+    readonly takesOver: boolean = true,
+  ) {}
 
   get state(): string {
     return this.events.at(-1) ?? "waiting";

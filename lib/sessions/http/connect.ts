@@ -5,6 +5,8 @@ import { handshakeFault, VERSION } from "../transport/handshake.ts";
 import { text } from "../transport/text.ts";
 import { accept, type ConnectionListener, type IncomingRequest } from "../transport/transport.ts";
 import type { RequestInfo, Upgrade } from "../transport/transport.ts";
+import { queryOf } from "./access/decision.ts";
+import { TAKEOVER_FAULT, takesOver } from "./takeover.ts";
 import type { Access, Admission, Refusal, RefusalReason as AccessRefusalReason } from "./access/access.ts";
 
 /** When a client that was refused may try again. */
@@ -26,7 +28,7 @@ export interface EntranceOptions {
   /** The state of the process now. */
   state: () => ProcessState;
   /** A client is about to connect. */
-  connect: (admission: Admission) => ConnectionListener;
+  connect: (admission: Admission, takesOver: boolean) => ConnectionListener;
   onRefused: (reason: RefusalReason) => void;
 }
 
@@ -54,13 +56,15 @@ export class Entrance {
     if (fault !== undefined) {
       return this.#turnAway("bad-request", text(400, fault, { "sec-websocket-version": VERSION }));
     }
+    const takeover = takesOver(queryOf(request.url));
+    if (takeover === undefined) return this.#turnAway("bad-request", text(400, TAKEOVER_FAULT));
     const closed = this.#closed();
     if (closed) return closed;
     const decision = this.#options.access.admit(request, info.remoteAddress);
-    return decision instanceof Promise ? this.#later(decision) : this.#enter(decision);
+    return decision instanceof Promise ? this.#later(decision, takeover) : this.#enter(decision, takeover);
   }
 
-  async #later(decision: Promise<Admission | Refusal>): Promise<Response | Upgrade> {
+  async #later(decision: Promise<Admission | Refusal>, takeover: boolean): Promise<Response | Upgrade> {
     let decided: Admission | Refusal;
     this.#undecided++;
     try {
@@ -68,13 +72,13 @@ export class Entrance {
     } finally {
       this.#undecided--;
     }
-    if (decided.kind === "refused") return this.#enter(decided);
-    return this.#closed() ?? this.#enter(decided); // much may have happened meanwhile
+    if (decided.kind === "refused") return this.#enter(decided, takeover);
+    return this.#closed() ?? this.#enter(decided, takeover); // much may have happened meanwhile
   }
 
-  #enter(decided: Admission | Refusal): Response | Upgrade {
+  #enter(decided: Admission | Refusal, takeover: boolean): Response | Upgrade {
     if (decided.kind === "refused") return this.#turnAway(decided.reason, refusalResponse(decided));
-    return accept(this.#options.connect(decided), decided);
+    return accept(this.#options.connect(decided, takeover), decided);
   }
 
   /** The answer to everyone while nobody is let in. */

@@ -1,4 +1,6 @@
+import { type Clock, systemClock } from "../../service/clock.ts";
 import type { SessionChange, SessionEntry } from "../session_entry.ts";
+import { RecentTakeovers } from "./recent_takeovers.ts";
 import type { Candidate, RegistryState, RevokeReason, SessionRegistry } from "./registry.ts";
 
 /** How many entries make one page of a listing. */
@@ -7,6 +9,10 @@ const PAGE_SIZE = 1000;
 export interface MemoryRegistryOptions {
   /** The name of this process in listings. @default a random one */
   node?: string;
+  /** How many takeovers of one client a minute has room for. @default any number */
+  takeoverLimit?: number;
+  /** @default systemClock */
+  clock?: Clock;
   /** Hears what becomes of every session, in order. */
   onChange?: (change: SessionChange, session: SessionEntry) => void;
 }
@@ -30,15 +36,19 @@ export class MemoryRegistry implements SessionRegistry {
   readonly #onChange: (change: SessionChange, session: SessionEntry) => void;
   /** The newest of each line. */
   readonly #newest = new Map<string, Holding>();
+  readonly #takeovers: RecentTakeovers;
   #epoch = 0;
 
   constructor(options: MemoryRegistryOptions = {}) {
     this.node = options.node ?? crypto.randomUUID().slice(0, 8);
     this.#onChange = options.onChange ?? (() => {});
+    this.#takeovers = new RecentTakeovers(options.takeoverLimit ?? 0, options.clock ?? systemClock);
   }
 
   claim(candidate: Candidate): void {
     const older = this.#newest.get(candidate.clientId);
+    const refusal = older && this.#refusalOf(candidate);
+    if (refusal) return void candidate.revoke(refusal);
     const holding: Holding = { candidate, epoch: ++this.#epoch, established: false, ending: false, older };
     this.#newest.set(candidate.clientId, holding);
     if (!older) return this.#establish(holding);
@@ -69,6 +79,13 @@ export class MemoryRegistry implements SessionRegistry {
   [Symbol.asyncDispose](): Promise<void> {
     this.#newest.clear();
     return Promise.resolve();
+  }
+
+  /** Why a candidate may not take over, where it may not. */
+  #refusalOf({ clientId, takesOver }: Candidate): RevokeReason | undefined {
+    if (!takesOver) return { kind: "occupied" };
+    const room = this.#takeovers.take(clientId);
+    return room === "taken" ? undefined : { kind: "crowded", first: room === "none-first" };
   }
 
   async #revoke(holding: Holding, reason: RevokeReason): Promise<void> {

@@ -4,8 +4,8 @@
  * With the prefix `solo`: `solo:sessions:0` … `solo:sessions:255`, hashes `client_id -> line` (see lua/shared.lua), a
  * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `solo:nodes`, a sorted
  * set `node -> end of lease`; `solo:members`, a hash of what else is known of each node (see lua/renew.lua);
- * `solo:epoch`; `solo:generation` (see lua/generation.lua); `solo:events`, a stream (see lua/shared.lua); a channel
- * `solo:node:<node>` each.
+ * `solo:epoch`; `solo:generation` (see lua/generation.lua); `solo:events`, a stream (see lua/shared.lua);
+ * `solo:takeovers:<client_id>` for those that were taken over of late (see lua/takeovers.lua); a channel `solo:node:<node>` each.
  */
 
 import type { Clock } from "../../../service/clock.ts";
@@ -19,7 +19,17 @@ const BUCKETS = 256;
 
 /** What a claim is answered. */
 export interface ClaimReply {
-  answer: "established" | "wait" | "replaced" | "lapsed" | "late";
+  answer:
+    | "established"
+    | "wait"
+    | "replaced"
+    | "lapsed"
+    | "late"
+    /** Refused: somebody is there, and it takes over from nobody. */
+    | "occupied"
+    /** Refused: too many takeovers; `first` is said to one only. */
+    | "crowded"
+    | "crowded-first";
   epoch: string;
   /** The newest session of the client, and its node. */
   newestSessionId: string;
@@ -79,6 +89,8 @@ export interface RedisStoreOptions {
   prefix: string;
   /** How long one command may take. */
   commandTimeoutMs: number;
+  /** How many takeovers of one client a minute has room for; 0 for any number. */
+  takeoverLimit: number;
   /** A connection was made, for the first time or again; messages may have been missed. */
   onConnected(): void;
   /** The connection is lost; a new one is being made. */
@@ -93,6 +105,9 @@ const ANSWERS: Record<string, ClaimReply["answer"]> = {
   r: "replaced",
   l: "lapsed",
   t: "late",
+  o: "occupied",
+  c: "crowded",
+  f: "crowded-first",
 };
 
 /** One method for each atomic operation, over a connection to Redis that mends itself. */
@@ -106,6 +121,8 @@ export class RedisStore {
   readonly #epochKey: string;
   readonly #generationKey: string;
   readonly #eventsKey: string;
+  readonly #takeoversPrefix: string;
+  readonly #takeoverLimit: string;
   readonly #channelPrefix: string;
 
   constructor(options: RedisStoreOptions) {
@@ -119,6 +136,8 @@ export class RedisStore {
     this.#epochKey = `${prefix}:epoch`;
     this.#generationKey = `${prefix}:generation`;
     this.#eventsKey = `${prefix}:events`;
+    this.#takeoversPrefix = `${prefix}:takeovers:`;
+    this.#takeoverLimit = String(options.takeoverLimit);
     this.#channelPrefix = `${prefix}:node:`;
   }
 
@@ -160,6 +179,7 @@ export class RedisStore {
     sessionId: string;
     node: string;
     connectedAtMs: number;
+    takesOver: boolean;
     /** `""` for a new place. */
     epoch: string;
     established: boolean;
@@ -181,6 +201,7 @@ export class RedisStore {
         this.#membersKey,
         this.#epochKey,
         this.#eventsKey,
+        this.#takeoversPrefix + clientId,
       ],
       [
         clientId,
@@ -194,6 +215,8 @@ export class RedisStore {
         String(Math.floor(place.validUntilMs)),
         place.ageMs === undefined ? "" : String(Math.round(place.ageMs)),
         this.#channelPrefix,
+        place.takesOver ? "yes" : "no",
+        this.#takeoverLimit,
       ],
     );
     return { answer: ANSWERS[answer]!, epoch: at, newestSessionId, newestNode };
