@@ -15,6 +15,9 @@ const MAX_STEP_MS = 100;
  */
 const MIN_WITHIN_S = 2;
 
+/** Clients read a number of at most five digits. */
+const MAX_WITHIN_S = 86_400;
+
 /** So much at least of what is left of the time goes to closing: the rest is for the peers to answer. */
 const CLOSING_SHARE = 0.5;
 
@@ -50,7 +53,8 @@ export class Drain {
     this.#endsInMs = Math.max(leftMs * CLOSING_SHARE, leftMs - answerMs);
     const neededMs = count / perSecond * 1000;
     this.hurried = neededMs > this.#endsInMs;
-    this.withinS = Math.max(MIN_WITHIN_S, this.hurried ? Math.ceil(neededMs / 1000) : 0);
+    const withinS = this.hurried ? Math.ceil(neededMs / 1000) : MIN_WITHIN_S;
+    this.withinS = Math.min(Math.max(MIN_WITHIN_S, withinS), MAX_WITHIN_S);
   }
 
   /** What a session is closed with. */

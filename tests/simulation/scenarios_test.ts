@@ -292,7 +292,7 @@ Deno.test("simulation, two programs push each other out: ten times a minute, and
     session.onOver = () => {
       if (session.revoked?.kind === "crowded") refusals.push(session.revoked.first);
       else takeoversAtMs.push(scenario.nowMs);
-      compete(i);
+      processes[i]!.clock.after(100, () => compete(i));
     };
   };
   compete(0);
