@@ -38,6 +38,7 @@ export class Node {
       String(leaseMs / 1000),
       // as where strangers connect; with deno a peer that never answers a close frame is listed until it is cut
       ...["--transport", "node"],
+      ...["--takeover-limit", "0"],
     ];
     for (let attempt = 1;; attempt++) {
       try {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import { connect } from "../../lib/sessions/page/client.js";
 import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import type { Program } from "../support/program.ts";
@@ -11,8 +12,11 @@ import { WsClient } from "../support/ws_client.ts";
 class BalancedCluster implements AsyncDisposable {
   private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
 
-  static async start(env: Record<string, string> = {}): Promise<BalancedCluster> {
-    const cluster = await Cluster.start({ args: ["--drain-delay", "3"] });
+  static async start(
+    env: Record<string, string> = {},
+    args: string[] = ["--drain-delay", "3"],
+  ): Promise<BalancedCluster> {
+    const cluster = await Cluster.start({ args });
     try {
       const upstreams = cluster.servers.map(({ port }) => port);
       const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });
@@ -117,6 +121,45 @@ Deno.test("balancer: while a server is drained no new connection fails", async (
   assert.ok(closed.length > 0 && closed.length < clients.length);
   for (const client of closed) assert.equal((await client.end()).code, 1001);
   await disconnect(clients);
+});
+
+Deno.test("balancer: a service that is rolled tells each client how long to wait, and has it back at its first attempt", async () => {
+  const count = 60;
+  await using service = await BalancedCluster.start({}, ["--drain-delay", "1", "--drain-rate", "20"]);
+  const sessions = new Map<number, string>();
+  const ends: { code: number; reason: string; waitMs?: number }[] = [];
+  const clients = Array.from({ length: count }, (_, i) =>
+    connect(`http://127.0.0.1:${service.port}/`, {
+      clientId: `client-${i}`,
+      onSession: (sessionId) => sessions.set(i, sessionId),
+      onEnd: (end) => {
+        sessions.delete(i);
+        ends.push(end);
+      },
+    }));
+  try {
+    await until(() => sessions.size === count, "all are connected");
+    for (const { port, program } of [...service.cluster.servers]) {
+      assert.equal(await program.stop("SIGTERM"), 0);
+      await service.cluster.add(["--port", String(port)]);
+      await until(async () => {
+        const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+        await response.body?.cancel();
+        return response.ok;
+      }, "its successor is ready");
+    }
+    await until(() => sessions.size === count, "all are back");
+    assert.ok(ends.length >= count, `each server had sessions: ${ends.length} have ended`);
+    for (const { code, reason, waitMs } of ends) {
+      assert.equal(code, 1001, `no attempt fails: ${code} ${reason}`);
+      const [, withinS] = /^the server is going away; reconnect within (\d+) s$/.exec(reason) ?? [];
+      assert.ok(waitMs! <= Number(withinS) * 1000, `${waitMs} ms: ${reason}`);
+    }
+    const expected = Array.from({ length: count }, (_, i) => [`client-${i}`, sessions.get(i)!] as const);
+    assert.deepEqual(await sessionsOf(service.port), new Map(expected));
+  } finally {
+    for (const client of clients) client.close();
+  }
 });
 
 Deno.test("balancer: a server that has stopped to answer is passed over", async () => {

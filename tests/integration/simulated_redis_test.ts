@@ -44,6 +44,7 @@ function command(random: Random): string[] {
   return random.of([
     () => ["GET", "text"],
     () => ["SET", "text", random.of(["", "1", "1700000000000000"])],
+    () => ["SET", "text", "ends", "PX", "100000"],
     () => ["DEL", random.of(["text", "hash", "sorted"])],
     () => ["HGET", "hash", field()],
     () => ["HSET", "hash", field(), random.of(["", "x y|z", "7"])],
@@ -116,7 +117,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
       ],
       () => [
         "claim",
-        ["generation", "sessions", "nodes", "members", "epoch", "events", "blocked"],
+        ["generation", "sessions", "nodes", "members", "epoch", "events", "blocked", "takeovers"],
         [
           ...[
             client,
@@ -127,7 +128,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
             random.of(["e", "w"]),
           ],
           ...[random.of(["1", "2"]), generation, String(timeMs + random.of([0, 500, -1]))],
-          ...[random.of(["", "250"]), "{solo}:node:"],
+          ...[random.of(["", "250"]), "{solo}:node:", random.of(["yes", "no"]), random.of(["0", "2"])],
         ],
       ],
       () => [
@@ -155,5 +156,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
         `${i}: ${name}`,
       );
     }
+    const takeovers = await pair.connection.send<string>("GET", key("takeovers"));
+    assert.equal(pair.data.run(["GET", key("takeovers")], 0), takeovers, `${i}: ${name}`);
   }
 });

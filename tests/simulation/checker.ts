@@ -15,6 +15,12 @@ export interface Violation {
 /** A claim that was on its way in the same instant in which its connection was given up came in time. */
 const INSTANT_MS = 1;
 
+/**
+ * For so many leases a session that is over may be in its line: until its process is heard of no more, or can say so. Longer
+ * after something has happened to Redis, since nobody looks for what old data has brought back before the data is complete.
+ */
+const GHOST_LEASES = 2.5;
+
 /** No process ends its sessions before so much of its lease has passed without a renewal, unless it has many of them. */
 const LEAST_LEASE = 0.55;
 const MANY_SESSIONS = 100;
@@ -38,7 +44,7 @@ export class Checker implements Witness {
   redisDisturbedAtMs = -Infinity;
   clockSetAtMs = -Infinity;
   /** How many sessions were established, and replaced. */
-  readonly counts = { claimed: 0, established: 0, replaced: 0, lost: 0, ended: 0 };
+  readonly counts = { claimed: 0, established: 0, replaced: 0, refused: 0, lost: 0, ended: 0 };
 
   constructor(world: World, leaseMs: number) {
     this.#world = world;
@@ -83,11 +89,17 @@ export class Checker implements Witness {
       if ((by.arrival?.atMs ?? -Infinity) < session.claimedAtMs - toleranceMs) {
         this.#violation(2, `${name(session)} is replaced by the older ${name(by)}`);
       }
+      if (session.established && !by.takesOver) {
+        this.#violation(2, `${name(session)} is replaced by ${name(by)}, which takes over from nobody`);
+      }
     } else if (reason.kind === "ended") {
       this.counts.ended++;
       if (!this.#endAsked.has(session.clientId)) {
         this.#violation(2, `${name(session)} is ended, and nobody has asked`);
       }
+    } else if (reason.kind === "occupied") {
+      this.counts.refused++;
+      if (session.takesOver || session.established) this.#violation(2, `${name(session)} is refused a place`);
     } else if (session.established) {
       this.counts.lost++;
       const { heldSinceMs, wallSetAtMs } = session.process;
@@ -151,6 +163,7 @@ export class Checker implements Witness {
     this.#world.tell(() =>
       `redis: claim of ${args[1]} ${args[5]} by connection ${args[6]}: ${reply.join(" ")}`
     );
+    if (session && answer === "o") this.#checkRefusal(session, lineBefore ?? "");
     if (!session || !"ewr".includes(answer)) return;
     session.arrival ??= { atMs: this.#world.nowMs, number: ++this.#arrivals };
     if (lineBefore?.includes(session.sessionId)) return;
@@ -164,6 +177,15 @@ export class Checker implements Witness {
     ) {
       this.#violation(2, `a claim of ${name(session)} takes effect though its connection was given up`);
     }
+  }
+
+  /** One that takes over from nobody is refused: there must be somebody, or have been until lately. */
+  #checkRefusal(session: SimulatedSession, lineBefore: string): void {
+    const nowMs = this.#world.nowMs, graceMs = this.#leaseMs * GHOST_LEASES;
+    if (Math.max(this.redisDisturbedAtMs, this.clockSetAtMs) > nowMs - graceMs) return;
+    const others = lineBefore.split("|").map((place) => this.sessions.get(place.split(" ")[0]!));
+    if (others.some((other) => other && other !== session && other.endedAtMs > nowMs - graceMs)) return;
+    this.#violation(2, `${name(session)} is refused though nobody is there`);
   }
 
   /** A killed process's lease should be over. */

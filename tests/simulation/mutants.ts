@@ -46,6 +46,7 @@ function candidates(
       clientId: candidate.clientId,
       sessionId: candidate.sessionId,
       connectedAtMs: candidate.connectedAtMs,
+      takesOver: candidate.takesOver,
       establish: () => candidate.establish(),
       revoke: (reason) => candidate.revoke(reason),
       cut: () => candidate.cut(),
@@ -169,6 +170,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         },
       };
     },
+  },
+  "no-refusal": {
+    missing: "the refusal of one that takes over from nobody",
+    promise: 2,
+    faults: ["default"],
+    make: patch([`if newcomer and ARGV[12] == "no" then`, `if false then`]),
+  },
+  "early-places": {
+    missing: "the wait of one that takes over from nobody for who may be announced",
+    promise: 2,
+    faults: ["default"],
+    make: patch([`if not settled then return { "w", "" } end`, ``]),
   },
   "held-again": {
     missing: "the difference between what is told at once and what is told again, after a rollback",

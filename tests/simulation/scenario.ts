@@ -16,6 +16,7 @@ export interface ScenarioOptions {
   leaseMs?: number;
   mutant?: Mutant;
   costs?: Costs;
+  takeoverLimit?: number;
 }
 
 /** A simulation in which a test says what happens. */
@@ -23,10 +24,10 @@ export class Scenario {
   readonly leaseMs: number;
   readonly #schedule: Schedule;
 
-  constructor({ leaseMs = 10_000, mutant, costs }: ScenarioOptions = {}) {
+  constructor({ leaseMs = 10_000, mutant, costs, takeoverLimit }: ScenarioOptions = {}) {
     this.leaseMs = leaseMs;
     const nothing = { processes: 0, clients: 0, faultsMs: 0, connectEveryMs: 1, stayMs: 1, faults: [] };
-    const options = { seed: "by hand", faults: [], mutant, trace: true, costs };
+    const options = { seed: "by hand", faults: [], mutant, trace: true, costs, takeoverLimit };
     this.#schedule = new Schedule(options, { leaseMs, ...nothing });
   }
 

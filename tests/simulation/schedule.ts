@@ -13,6 +13,8 @@ export interface Options {
   mutant?: Mutant;
   /** Keeps a line for everything that happens. */
   trace?: boolean;
+  /** How many takeovers of a client a minute has room for. @default any number */
+  takeoverLimit?: number;
   /** What ending costs. @default by the seed */
   costs?: Costs;
 }
@@ -39,6 +41,9 @@ const MAX_DRIFT = 0.02;
 /** How long all is well before the end: in leases, and what takes its time whatever the lease. */
 const QUIET_LEASES = 3.5;
 const QUIET_MS = 6_000;
+
+/** How many of the connections take over from nobody. */
+const POLITE = 0.15;
 
 /** How long a listing of all processes may take. */
 const LISTING_MS = 2_000;
@@ -105,6 +110,7 @@ export class Schedule {
       way: new Way(world, redis),
       name: `p${++this.#names}`,
       leaseMs,
+      takeoverLimit: this.#options.takeoverLimit ?? 0,
       rate: 1 + random.between(-MAX_DRIFT, MAX_DRIFT),
       costs: this.#options.costs ?? this.#costs(),
       witness: checker,
@@ -328,7 +334,7 @@ class Client {
     world.after(world.random.between(0.1, 2), () =>
       process.deliver(() => {
         if (!process.registry || process.registry.state === "unleased") return void retry();
-        const session = process.connect(this.id);
+        const session = process.connect(this.id, world.random.next() >= POLITE);
         this.#open.add(session);
         this.#watch(session);
         const stayMs = world.random.exponential(plan.stayMs);
@@ -336,12 +342,12 @@ class Client {
       }));
   }
 
-  /** Comes back when its session has ended for another reason than that it was replaced, or that it has left. */
+  /** Comes back when its session has ended for another reason than another session of it, or that it has left. */
   #watch(session: SimulatedSession): void {
     const { world } = this.schedule;
     session.onOver = (left) => {
       this.#open.delete(session);
-      if (left || session.revoked?.kind === "replaced" || session.revoked?.kind === "ended") return;
+      if (left || ["replaced", "occupied", "ended"].includes(session.revoked?.kind ?? "")) return;
       world.after(world.random.between(0, 500), () => {
         if (this.#open.size === 0) this.connect();
       });

@@ -20,6 +20,7 @@ export class GhostNode implements AsyncDisposable {
       clock: systemClock,
       prefix: "solo",
       commandTimeoutMs: 1000,
+      takeoverLimit: 0,
       onConnected: connected.resolve,
       onLost: connected.reject,
     });
@@ -54,6 +55,7 @@ export class GhostNode implements AsyncDisposable {
       sessionId: crypto.randomUUID(),
       node: this.node,
       connectedAtMs: Date.now(),
+      takesOver: true,
       epoch: "",
       established: false,
       generation: this.#generation,

@@ -5,8 +5,9 @@
  * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `{solo}:nodes`, a sorted
  * set `node -> end of lease`; `{solo}:members`, a hash of what else is known of each node (see lua/renew.lua);
  * `{solo}:epoch`; `{solo}:blocked`, a sorted set `client_id -> end of its block` (see lua/operation.lua); `{solo}:generation`
- * (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); a channel `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster all keys with the same one are in one slot, and
- * so on one node, where a script may use them together.
+ * (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); `{solo}:takeovers:<client_id>` for those that were
+ * taken over of late (see lua/takeovers.lua); a channel `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster
+ * all keys with the same one are in one slot, and so on one node, where a script may use them together.
  */
 
 import type { Clock } from "../../../service/clock.ts";
@@ -23,7 +24,18 @@ const BUCKETS = 256;
 
 /** What a claim is answered. */
 export interface ClaimReply {
-  answer: "established" | "wait" | "replaced" | "blocked" | "lapsed" | "late";
+  answer:
+    | "established"
+    | "wait"
+    | "replaced"
+    | "blocked"
+    | "lapsed"
+    | "late"
+    /** Refused: somebody is there, and it takes over from nobody. */
+    | "occupied"
+    /** Refused: too many takeovers; `first` is said to one only. */
+    | "crowded"
+    | "crowded-first";
   epoch: string;
   /** The newest session of the client, and its node. */
   newestSessionId: string;
@@ -80,6 +92,8 @@ export interface RedisStoreOptions {
   prefix: string;
   /** How long one command may take. */
   commandTimeoutMs: number;
+  /** How many takeovers of one client a minute has room for; 0 for any number. */
+  takeoverLimit: number;
   /** A connection was made, for the first time or again; messages may have been missed. */
   onConnected(): void;
   /** The connection is lost; a new one is being made. */
@@ -97,6 +111,9 @@ const ANSWERS: Record<string, ClaimReply["answer"]> = {
   b: "blocked",
   l: "lapsed",
   t: "late",
+  o: "occupied",
+  c: "crowded",
+  f: "crowded-first",
 };
 
 /** One method for each atomic operation, over a connection to Redis that mends itself. */
@@ -111,6 +128,8 @@ export class RedisStore {
   readonly #blockedKey: string;
   readonly #generationKey: string;
   readonly #eventsKey: string;
+  readonly #takeoversPrefix: string;
+  readonly #takeoverLimit: string;
   readonly #channelPrefix: string;
 
   constructor(options: RedisStoreOptions) {
@@ -125,6 +144,8 @@ export class RedisStore {
     this.#blockedKey = `${tag}:blocked`;
     this.#generationKey = `${tag}:generation`;
     this.#eventsKey = `${tag}:events`;
+    this.#takeoversPrefix = `${tag}:takeovers:`;
+    this.#takeoverLimit = String(options.takeoverLimit);
     this.#channelPrefix = `${tag}:node:`;
   }
 
@@ -166,6 +187,7 @@ export class RedisStore {
     sessionId: string;
     node: string;
     connectedAtMs: number;
+    takesOver: boolean;
     /** `""` for a new place. */
     epoch: string;
     established: boolean;
@@ -188,6 +210,7 @@ export class RedisStore {
         this.#epochKey,
         this.#eventsKey,
         this.#blockedKey,
+        this.#takeoversPrefix + clientId,
       ],
       [
         clientId,
@@ -201,6 +224,8 @@ export class RedisStore {
         String(Math.floor(place.validUntilMs)),
         place.ageMs === undefined ? "" : String(Math.round(place.ageMs)),
         this.#channelPrefix,
+        place.takesOver ? "yes" : "no",
+        this.#takeoverLimit,
       ],
     );
     if (answer === "b") {
