@@ -11,8 +11,8 @@ import { WsClient } from "../support/ws_client.ts";
 class BalancedCluster implements AsyncDisposable {
   private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
 
-  static async start(env: Record<string, string> = {}): Promise<BalancedCluster> {
-    const cluster = await Cluster.start({ args: ["--drain-delay", "3"] });
+  static async start(env: Record<string, string> = {}, leaseS?: number): Promise<BalancedCluster> {
+    const cluster = await Cluster.start({ leaseS, args: ["--drain-delay", "3"] });
     try {
       const upstreams = cluster.servers.map(({ port }) => port);
       const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });
@@ -81,7 +81,7 @@ Deno.test("balancer: the newest connection of a client is the only one, wherever
 });
 
 Deno.test("balancer: a killed server loses its own clients only, and they come back", async () => {
-  await using service = await BalancedCluster.start();
+  await using service = await BalancedCluster.start({}, 10);
   const clients = await connectMany(service.port, 9);
   const nodes = await nodesOf(service.port);
   await service.program(0).stop("SIGKILL");

@@ -10,6 +10,7 @@ import { freePort } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
+/** Where it is to end. */
 const LEASE_S = 5;
 
 /** Where screenshots go, for a person to look at. */
@@ -69,7 +70,7 @@ async function stateBecomes(page: Page, state: string, card = newestCard(page)):
 }
 
 test("shows the sessions of every process as they come, are replaced and go", async (browser) => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   await using before = await WsClient.establish(cluster.port(1), "before");
   const page = await browser.open(urlOf(cluster.port(0)));
   await until(async () => (await rowsOf(page)).length === 1, "it is in the table");
@@ -162,7 +163,7 @@ test("behind a balancer it goes on at another process when its own is killed", a
 test(
   "two tabs with one client id: the newer replaces the older, which says so and stays away",
   async (browser) => {
-    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    await using cluster = await Cluster.start();
     const first = await browser.open(urlOf(cluster.port(0)));
     await connect(first, "kim");
     await stateBecomes(first, "established");
@@ -217,7 +218,7 @@ test("several clients of one page, with odd names, are opened, closed and remove
 });
 
 test("the filter, the order and the nodes choose what is shown", async (browser) => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S, nodes: 2 });
+  await using cluster = await Cluster.start({ nodes: 2 });
   const clients = await Promise.all(
     Array.from({ length: 30 }, (_, i) => WsClient.establish(cluster.port(i % 2), `client ${i}`)),
   );
@@ -365,7 +366,7 @@ for (
   ] as const
 ) {
   test(`on a ${name} screen, light and dark, it is in order and accessible`, async (browser) => {
-    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    await using cluster = await Cluster.start();
     const clients = await Promise.all(
       Array.from({ length: 60 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
     );
