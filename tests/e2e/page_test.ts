@@ -7,7 +7,7 @@ import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { startServer, unlessOlderRuntime } from "../support/program.ts";
 import { freePort } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 /** Where it is to end. */
@@ -272,7 +272,7 @@ test("10,000 sessions, and as many events in seconds, do not freeze it", async (
       ),
     );
   }
-  await until(async () => await countOf(page) === 5000, "5,000 are shown as they come");
+  await untilCounted(() => countOf(page), 5000, "5,000 are shown as they come");
   for (let i = 5000; i < 10_000; i += 100) {
     clients.push(
       ...await Promise.all(
@@ -280,10 +280,10 @@ test("10,000 sessions, and as many events in seconds, do not freeze it", async (
       ),
     );
   }
-  await until(async () => await countOf(page) === 10_000, "10,000 are shown as they come");
+  await untilCounted(() => countOf(page), 10_000, "10,000 are shown as they come");
   const longestMs = [await longestTaskMs(page)];
   await page.reload();
-  await until(async () => await countOf(page) === 10_000, "and in a snapshot");
+  await untilCounted(() => countOf(page), 10_000, "and in a snapshot");
   assert.ok((await rowsOf(page)).length < 60, "only the rows in sight are in the document");
   await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = scroller.scrollHeight);
   await until(
@@ -299,7 +299,7 @@ test("10,000 sessions, and as many events in seconds, do not freeze it", async (
     `the page could not answer for ${longestMs.join(" or ")} ms, and with all rows in it for ${wholeMs} ms`,
   );
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-  await until(async () => await countOf(page) === 0, "all are gone");
+  await untilCounted(() => countOf(page), 0, "all are gone");
 });
 
 test("rows in sight stay where they are while others come above them", async (browser) => {
@@ -307,13 +307,13 @@ test("rows in sight stay where they are while others come above them", async (br
   const clients: WsClient[] = [];
   for (let i = 0; i < 200; i++) clients.push(await WsClient.establish(server.port, `client ${i}`));
   const page = await browser.open(urlOf(server.port));
-  await until(async () => await countOf(page) === 200, "all are there");
+  await untilCounted(() => countOf(page), 200, "all are there");
   await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = 2000);
   const row = page.locator("tbody tr", { has: page.getByText("client 140", { exact: true }) });
   await row.waitFor();
   const before = await row.boundingBox();
   for (let i = 0; i < 20; i++) clients.push(await WsClient.establish(server.port, `new ${i}`));
-  await until(async () => await countOf(page) === 220, "the new ones are there");
+  await untilCounted(() => countOf(page), 220, "the new ones are there");
   await page.waitForTimeout(100);
   assert.deepEqual(await row.boundingBox(), before);
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));

@@ -29,7 +29,9 @@ export class Cluster implements AsyncDisposable {
     const redis = await Redis.start();
     const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
     try {
-      await Promise.all(Array.from({ length: nodes }, () => cluster.add()));
+      const adding = Array.from({ length: nodes }, () => cluster.add());
+      await Promise.allSettled(adding); // what is still being started when another has failed has to be ended too
+      await Promise.all(adding);
       // on a new Redis the first session waits until it is clear that no older process holds one
       const first = await WsClient.establish(cluster.port(0), "first");
       await first[Symbol.asyncDispose]();

@@ -8,7 +8,7 @@ import { usedSeeds } from "./seed.ts";
 import { Subprocess } from "./subprocess.ts";
 
 /** How long a test may take that does not say otherwise by its `timeout`, ms: far more than any takes on a busy machine. */
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 900_000;
 
 /** How long a test has to end by itself once its programs are dead, ms. */
 const GRACE_MS = 10_000;
