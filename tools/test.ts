@@ -47,7 +47,7 @@ const SUITES: Record<string, () => Run[]> = {
 };
 
 /** More than one, since tests wait more than they compute. */
-const FILES_PER_CORE = 4;
+const FILES_PER_CORE = 3;
 
 interface Count {
   passed: number;
