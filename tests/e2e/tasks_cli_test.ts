@@ -177,7 +177,7 @@ Deno.test("tasks-cli: a task the server does not know ends in error, with a sugg
 });
 
 Deno.test("tasks-cli: a full queue is an error that leaves no task behind", async () => {
-  await using server = await startServer("tasks-server", ["--queue-limit", "1"]);
+  await using server = await startServer("tasks-server", ["--queue-limit", "1", "--delay-factor", "1000"]);
   const cli = cliOf(server.port);
   await cli(["run", "too_long_echo", "executes"]);
   await executing(cli, 1);
