@@ -69,6 +69,55 @@ async function stateBecomes(page: Page, state: string, card = newestCard(page)):
   await until(async () => await card.getAttribute("data-state") === state, `the client is ${state}`);
 }
 
+// Those without a browser come first: later it is there, and the sanitizers would wonder at it.
+
+Deno.test("GET / : the page is for browsers, may do nothing but what it needs, and is sent once", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const url = urlOf(server.port);
+  const accept = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+  const response = await fetch(url, { headers: accept });
+  assert.match(response.headers.get("content-type")!, /^text\/html/);
+  const policy = response.headers.get("content-security-policy")!;
+  for (
+    const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
+  ) {
+    assert.ok(policy.includes(rule));
+  }
+  assert.ok(!policy.includes("unsafe"));
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  const html = await response.text();
+  assert.doesNotMatch(
+    html,
+    /<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?:\/\//,
+    "nothing inline, nothing from elsewhere",
+  );
+
+  const again = await fetch(url, { headers: { ...accept, "if-none-match": response.headers.get("etag")! } });
+  assert.equal(again.status, 304);
+  await again.body?.cancel();
+  const plain = await fetch(url);
+  assert.equal(plain.status, 426, "for everyone else nothing has changed");
+  await plain.body?.cancel();
+  const folder = await fetch(`${url}page/`, { headers: accept });
+  assert.equal(folder.status, 404);
+  await folder.body?.cancel();
+});
+
+Deno.test("GET / : --no-page, or its variable, leaves no trace of the page", async () => {
+  for (const [args, env] of [[["--no-page"], {}], [[], { SOLO_NO_PAGE: "1" }]] as const) {
+    await using server = await startServer("ws-server", ["--redis", "off", ...args], { env });
+    const answers = await Promise.all(
+      ["", "page/main.js"].map((path) =>
+        fetch(urlOf(server.port) + path, { headers: { accept: "text/html" } }).then(async (response) => {
+          await response.body?.cancel();
+          return response.status;
+        })
+      ),
+    );
+    assert.deepEqual(answers, [426, 404]);
+  }
+});
+
 test("shows the sessions of every process as they come, are replaced and go", async (browser) => {
   await using cluster = await Cluster.start();
   await using before = await WsClient.establish(cluster.port(1), "before");
@@ -390,50 +439,3 @@ for (
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   }, { cleanClose: true });
 }
-
-Deno.test("GET / : the page is for browsers, may do nothing but what it needs, and is sent once", async () => {
-  await using server = await startServer("ws-server", ["--redis", "off"]);
-  const url = urlOf(server.port);
-  const accept = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
-  const response = await fetch(url, { headers: accept });
-  assert.match(response.headers.get("content-type")!, /^text\/html/);
-  const policy = response.headers.get("content-security-policy")!;
-  for (
-    const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
-  ) {
-    assert.ok(policy.includes(rule));
-  }
-  assert.ok(!policy.includes("unsafe"));
-  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
-  const html = await response.text();
-  assert.doesNotMatch(
-    html,
-    /<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?:\/\//,
-    "nothing inline, nothing from elsewhere",
-  );
-
-  const again = await fetch(url, { headers: { ...accept, "if-none-match": response.headers.get("etag")! } });
-  assert.equal(again.status, 304);
-  await again.body?.cancel();
-  const plain = await fetch(url);
-  assert.equal(plain.status, 426, "for everyone else nothing has changed");
-  await plain.body?.cancel();
-  const folder = await fetch(`${url}page/`, { headers: accept });
-  assert.equal(folder.status, 404);
-  await folder.body?.cancel();
-});
-
-Deno.test("GET / : --no-page, or its variable, leaves no trace of the page", async () => {
-  for (const [args, env] of [[["--no-page"], {}], [[], { SOLO_NO_PAGE: "1" }]] as const) {
-    await using server = await startServer("ws-server", ["--redis", "off", ...args], { env });
-    const answers = await Promise.all(
-      ["", "page/main.js"].map((path) =>
-        fetch(urlOf(server.port) + path, { headers: { accept: "text/html" } }).then(async (response) => {
-          await response.body?.cancel();
-          return response.status;
-        })
-      ),
-    );
-    assert.deepEqual(answers, [426, 404]);
-  }
-});
