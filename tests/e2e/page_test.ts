@@ -1,11 +1,20 @@
 /** The live page in a real Chromium, with sessions of other clients on other processes. */
 
 import assert from "node:assert/strict";
-import type { Page } from "playwright-core";
-import { accessibilityProblems, Browser, longestTaskMs, timeToRender } from "../support/browser.ts";
+import { accessibilityProblems } from "../support/browser.ts";
 import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
-import { startServer, unlessOlderRuntime } from "../support/program.ts";
+import {
+  connect,
+  countOf,
+  meaningOf,
+  newestCard,
+  rowsOf,
+  stateBecomes,
+  test,
+  urlOf,
+} from "../support/live_page.ts";
+import { startServer } from "../support/program.ts";
 import { freePort } from "../support/redis.ts";
 import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -15,59 +24,6 @@ const LEASE_S = 5;
 
 /** Where screenshots go, for a person to look at. */
 const SCREENSHOTS = new URL("../../dist/screenshots/", import.meta.url).pathname;
-
-/**
- * A test with a browser. Playwright keeps a connection to its browser process and timers that outlive a call, so what
- * the sanitizers look for is there on purpose; `Browser` ends with the test all the same.
- */
-function test(
-  behaviour: string,
-  body: (browser: Browser) => Promise<void>,
-  needs = { cleanClose: false },
-): void {
-  const name = `the live page: ${behaviour}`;
-  Deno.test({
-    ...(needs.cleanClose
-      ? unlessOlderRuntime(name, "a close frame comes twice, an error to Chromium,")
-      : { name }),
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn: async () => {
-      await using browser = await Browser.start();
-      await body(browser);
-      assert.deepEqual(browser.complaints, [], "the console is empty");
-    },
-  });
-}
-
-const urlOf = (port: number) => `http://127.0.0.1:${port}/`;
-
-/** What the table shows in the rows in sight: client, session and node of each. */
-function rowsOf(page: Page): Promise<string[][]> {
-  return page.locator("tbody tr").evaluateAll((rows) =>
-    rows.map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent ?? ""))
-  );
-}
-
-/** How many sessions the page says there are. */
-async function countOf(page: Page): Promise<number> {
-  return Number((await page.locator("#count").textContent())?.replace(/\D/g, ""));
-}
-
-async function connect(page: Page, clientId: string): Promise<void> {
-  await page.getByLabel("Client id").fill(clientId);
-  await page.getByRole("button", { name: "Connect" }).first().click();
-}
-
-/** The newest card of the part to try. */
-const newestCard = (page: Page) => page.locator("#clients > li").first();
-
-/** What the newest card says of how its last connection ended. */
-const meaningOf = (page: Page) => newestCard(page).locator(".meaning").innerText();
-
-async function stateBecomes(page: Page, state: string, card = newestCard(page)): Promise<void> {
-  await until(async () => await card.getAttribute("data-state") === state, `the client is ${state}`);
-}
 
 // Those without a browser come first: later it is there, and the sanitizers would wonder at it.
 
@@ -308,47 +264,6 @@ test("the filter, the order and the nodes choose what is shown", async (browser)
     "those of all nodes",
   );
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-});
-
-test("10,000 sessions, and as many events in seconds, do not freeze it", async (browser) => {
-  await using server = await startServer("ws-server", ["--redis", "off"]);
-  const page = await browser.open(urlOf(server.port));
-  const clients: WsClient[] = [];
-  for (let i = 0; i < 5000; i += 100) {
-    clients.push(
-      ...await Promise.all(
-        Array.from({ length: 100 }, (_, n) => WsClient.establish(server.port, `client ${i + n}`)),
-      ),
-    );
-  }
-  await untilCounted(() => countOf(page), 5000, "5,000 are shown as they come");
-  for (let i = 5000; i < 10_000; i += 100) {
-    clients.push(
-      ...await Promise.all(
-        Array.from({ length: 100 }, (_, n) => WsClient.establish(server.port, `client ${i + n}`)),
-      ),
-    );
-  }
-  await untilCounted(() => countOf(page), 10_000, "10,000 are shown as they come");
-  const longestMs = [await longestTaskMs(page)];
-  await page.reload();
-  await untilCounted(() => countOf(page), 10_000, "and in a snapshot");
-  assert.ok((await rowsOf(page)).length < 60, "only the rows in sight are in the document");
-  await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = scroller.scrollHeight);
-  await until(
-    async () => /^client \d\d?$/.test((await rowsOf(page)).at(-1)![0]!),
-    "the oldest are at the end",
-  );
-  assert.equal(await page.locator("tbody tr").last().getAttribute("aria-rowindex"), "10001");
-  longestMs.push(await longestTaskMs(page));
-  const all = await browser.open("about:blank");
-  const wholeMs = await timeToRender(all, 10_000);
-  assert.ok(
-    Math.max(...longestMs) < wholeMs,
-    `the page could not answer for ${longestMs.join(" or ")} ms, and with all rows in it for ${wholeMs} ms`,
-  );
-  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-  await untilCounted(() => countOf(page), 0, "all are gone");
 });
 
 test("rows in sight stay where they are while others come above them", async (browser) => {
