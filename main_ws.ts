@@ -191,7 +191,7 @@ async function serve(flags: Flags): Promise<number> {
     events: coordination.events,
     maxConnections,
     maxMessages: flags.maxMessages,
-    page: flags.page ? new Page() : undefined,
+    page: flags.page ? new Page({ operable: access.operable }) : undefined,
     observer: (counts) => metrics = new SessionMetrics(counts),
   });
   globalThis.addEventListener("unhandledrejection", (event) => {

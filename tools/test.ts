@@ -20,8 +20,17 @@ interface Run {
 
 /** The files that take longest, the longest first: started before the others, none of them is left alone at the end. */
 const LONGEST = [
-  "tests/e2e/access_test.ts",
+  "tests/simulation/simulation_test.ts",
   "tests/e2e/page_test.ts",
+  "tests/e2e/access_test.ts",
+  "tests/e2e/shedding_test.ts",
+  "tests/integration/client_platforms_test.ts",
+  "tests/e2e/ws_limits_test.ts",
+  "tests/e2e/ws_failures_test.ts",
+  "tests/simulation/mutants_test.ts",
+  "tests/e2e/balancer_test.ts",
+  "tests/e2e/client_connect_test.ts",
+  "tests/integration/redis_registry_test.ts",
 ];
 
 /**
@@ -120,7 +129,7 @@ function compile(): boolean {
 async function test({ files, programs }: Run, filter: string | undefined): Promise<Count> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--junit-path=/tmp/t-junit.xml", "--preload=tests/support/harness.ts"],
+      ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--preload=tests/support/harness.ts"],
       ...(filter === undefined ? [] : ["--filter", filter]),
       ...files,
     ],

@@ -1,7 +1,7 @@
 import { getLogger } from "../service/log.ts";
 import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
 import type { Candidate, RevokeReason } from "./registry/registry.ts";
-import type { Connection, ConnectionListener, Fault } from "./transport/transport.ts";
+import type { Connection, ConnectionListener, Delivery, Fault } from "./transport/transport.ts";
 
 const log = getLogger(["solo", "session"]);
 
@@ -56,6 +56,7 @@ export class Session implements Candidate, ConnectionListener {
 
   revoke(reason: RevokeReason): Promise<void> {
     if (reason.kind === "lease-lost") return this.close(CLOSE_CODES.tryAgainLater);
+    if (reason.kind === "ended" || reason.kind === "blocked") return this.close(CLOSE_CODES.endedByOperator);
     log.debug("session {session} of client {client} is replaced by {by} on node {node}", {
       session: this.sessionId,
       client: this.clientId,
@@ -63,6 +64,12 @@ export class Session implements Candidate, ConnectionListener {
       node: reason.byNode,
     });
     return this.close(CLOSE_CODES.replaced);
+  }
+
+  /** Sends a text on an established session. */
+  deliver(text: string): Promise<Delivery> {
+    if (!this.#established || this.#ended) return Promise.resolve("closed");
+    return this.#connection!.deliver(text);
   }
 
   /**

@@ -106,11 +106,11 @@ test("Host and Origin are looked at in every request, and each refusal is counte
   for (const [headers, upgrade, get] of table) {
     const says = JSON.stringify(headers);
     assert.equal((await connect(port, "client_id=kim", headers)).status, upgrade, `connect ${says}`);
-    for (const path of ["/sessions", "/healthz", "/readyz", "/metrics", "/page/main.js"]) {
+    for (const path of ["/sessions", "/healthz", "/readyz", "/metrics", "/page/main.js", "/client.js"]) {
       assert.equal((await ask(port, path, headers)).status, get, `${path} ${says}`);
     }
   }
-  const count = (status: number) => 6 * table.filter(([, upgrade]) => upgrade === status).length;
+  const count = (status: number) => 7 * table.filter(([, upgrade]) => upgrade === status).length;
   await until(async () => {
     const { host, origin } = await refusals(port);
     return host === count(421) && origin === count(403);
@@ -133,6 +133,7 @@ test("every answer forbids other origins to embed it", async (transport) => {
       ["/", { ...basic(OPERATOR_TOKEN), ...html }, 200],
       ["/page/main.js", basic(OPERATOR_TOKEN), 200],
       ["/healthz", { host: "evil.example" }, 421],
+      ["/client.js", {}, 200],
       ["/healthz", { origin: "null" }, 403],
       ["/", { upgrade: "websocket" }, 400],
     ] as [string, Headers, number][]
@@ -401,7 +402,9 @@ test("operators show a token, clients and health checks do not", async (transpor
   await using reader = new EventReader(response.body!);
   await reader.live();
   assert.deepEqual([...reader.sessions.values()], ["kim"]);
-  for (const path of ["/healthz", "/readyz"]) assert.equal((await ask(port, path)).status, 200);
+  for (const path of ["/healthz", "/readyz", "/client.js"]) {
+    assert.equal((await ask(port, path)).status, 200, path);
+  }
   await until(async () => (await refusals(port, bearer(OPERATOR_TOKEN))).operator === 16, "all are counted");
 });
 
@@ -423,7 +426,9 @@ test("--operator serves operators there, and not where clients connect", async (
     assert.equal((await ask(operatorPort, target, headers)).status, 200, target);
     assert.equal((await ask(operatorPort, target, { ...headers, host: "evil.example" })).status, 421, target);
   }
-  for (const port of [server.port, operatorPort]) assert.equal((await ask(port, "/readyz")).status, 200);
+  for (const port of [server.port, operatorPort]) {
+    for (const path of ["/readyz", "/client.js"]) assert.equal((await ask(port, path)).status, 200, path);
+  }
   assert.deepEqual([...(await sessionsOf(operatorPort)).keys()], ["kim"]);
 });
 

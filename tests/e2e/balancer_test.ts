@@ -132,6 +132,9 @@ Deno.test("balancer: only the public paths lead inside, and each request is logg
   for (const path of ["/", "/client.js", "/sessions", "/healthz", "/readyz"]) {
     assert.notEqual(await statusOf(service.port, path), 404, path);
   }
+  // there are no operators here; it is ws-server that says so, and not the balancer
+  const operation = await answerTo(service.port, "GET /sessions/kim HTTP/1.0\r\nHost: localhost\r\n\r\n");
+  assert.match(operation, / 404 [^]*no such path; there are /);
   for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);
   await disconnect([await WsClient.establish(service.port, "logged")]);
   const isLogged = () =>
@@ -151,6 +154,10 @@ const ROUNDABOUT = [
   "/x/../metrics",
   "/..\\metrics",
   "/x\\..\\metrics",
+  "/page/..\\metrics",
+  "/sessions/../metrics",
+  "/sessions/%2e%2e/metrics",
+  "/sessions/..\\metrics",
 ];
 
 Deno.test("balancer: half a request is cut, a silent session is not", async () => {

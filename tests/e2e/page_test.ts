@@ -59,18 +59,18 @@ Deno.test("GET / : the page is for browsers, may do nothing but what it needs, a
   await folder.body?.cancel();
 });
 
-Deno.test("GET / : --no-page, or its variable, leaves no trace of the page", async () => {
+Deno.test("GET / : --no-page, or its variable, leaves no trace of the page but the client for everyone", async () => {
   for (const [args, env] of [[["--no-page"], {}], [[], { SOLO_NO_PAGE: "1" }]] as const) {
     await using server = await startServer("ws-server", ["--redis", "off", ...args], { env });
     const answers = await Promise.all(
-      ["", "page/main.js"].map((path) =>
+      ["", "page/main.js", "page/client.js", "client.js"].map((path) =>
         fetch(urlOf(server.port) + path, { headers: { accept: "text/html" } }).then(async (response) => {
           await response.body?.cancel();
           return response.status;
         })
       ),
     );
-    assert.deepEqual(answers, [426, 404]);
+    assert.deepEqual(answers, [426, 404, 404, 200]);
   }
 });
 

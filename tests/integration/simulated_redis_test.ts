@@ -116,7 +116,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
       ],
       () => [
         "claim",
-        ["generation", "sessions", "nodes", "members", "epoch", "events"],
+        ["generation", "sessions", "nodes", "members", "epoch", "events", "blocked"],
         [
           ...[
             client,

@@ -30,13 +30,15 @@ export class Checker implements Witness {
   /** The newest connection of each process by which it has renewed. */
   readonly #renewed = new Map<unknown, number>();
   #arrivals = 0;
+  /** Whose sessions an operator has ended. */
+  readonly #endAsked = new Set<string>();
   /** Those whose place was given by what their process reckons. */
   readonly #reckoned = new Set<SimulatedSession>();
   /** When something last happened to Redis itself, and to its clock. */
   redisDisturbedAtMs = -Infinity;
   clockSetAtMs = -Infinity;
   /** How many sessions were established, and replaced. */
-  readonly counts = { claimed: 0, established: 0, replaced: 0, lost: 0 };
+  readonly counts = { claimed: 0, established: 0, replaced: 0, lost: 0, ended: 0 };
 
   constructor(world: World, leaseMs: number) {
     this.#world = world;
@@ -81,6 +83,11 @@ export class Checker implements Witness {
       if ((by.arrival?.atMs ?? -Infinity) < session.claimedAtMs - toleranceMs) {
         this.#violation(2, `${name(session)} is replaced by the older ${name(by)}`);
       }
+    } else if (reason.kind === "ended") {
+      this.counts.ended++;
+      if (!this.#endAsked.has(session.clientId)) {
+        this.#violation(2, `${name(session)} is ended, and nobody has asked`);
+      }
     } else if (session.established) {
       this.counts.lost++;
       const { heldSinceMs, wallSetAtMs } = session.process;
@@ -94,6 +101,25 @@ export class Checker implements Witness {
 
   onEnd(session: SimulatedSession): void {
     this.#world.tell(() => `${session.process.name} has ended ${session.sessionId}`);
+  }
+
+  onEndAsked(process: SimulatedProcess, clientId: string): () => void {
+    this.#endAsked.add(clientId);
+    this.#world.tell(() => `an operator ends the sessions of ${clientId} at ${process.name}`);
+    // all that may be sent something, or have a place and may have their turn
+    const before = [...this.sessions.values()].filter((session) =>
+      session.clientId === clientId && session.endedAtMs > process.hereMs &&
+      (session.established || session.arrival)
+    );
+    return () => {
+      const nowMs = process.hereMs;
+      for (const session of before) {
+        if (session.endedAtMs <= nowMs || this.#stoodStill(session, nowMs)) continue;
+        // who had to ask again counts from when its process reckons that it came
+        if (!session.established && this.#reckoned.has(session)) continue;
+        this.#violation(1, `${name(session)} lives on, and an operator was told that it has ended`);
+      }
+    };
   }
 
   /** A process's lease may be over. */

@@ -252,6 +252,9 @@ export class Schedule {
         checker.clockSetAtMs = world.nowMs;
         redis.setClock((kind === "clock-back" ? -1 : 1) * byMs * random.of([1, 100]));
         break;
+      case "end":
+        process?.deliver(() => process.end(`c${Math.floor(durationMs) % this.plan.clients}`));
+        break;
       default:
         kind satisfies never;
     }
@@ -338,7 +341,7 @@ class Client {
     const { world } = this.schedule;
     session.onOver = (left) => {
       this.#open.delete(session);
-      if (left || session.revoked?.kind === "replaced") return;
+      if (left || session.revoked?.kind === "replaced" || session.revoked?.kind === "ended") return;
       world.after(world.random.between(0, 500), () => {
         if (this.#open.size === 0) this.connect();
       });

@@ -6,8 +6,10 @@ import {
   CLOSE_TIMEOUT_MS,
   type Connection,
   type ConnectionListener,
+  type Delivery,
   type Fault,
   HEARTBEAT_MS,
+  MAX_UNSENT_BYTES,
 } from "./transport.ts";
 
 const log = getLogger(["solo", "transport"]);
@@ -24,9 +26,6 @@ const PIECE_BYTES = 4096;
  */
 const DISCARD_BYTES = 1024 * 1024;
 
-/** As many answers to PINGs may wait in this process for a peer that does not read; the kernel has taken far more by then. */
-const UNREAD_BYTES = 64 * 1024;
-
 const HEARTBEAT_TICKS = ticks(HEARTBEAT_MS);
 const CLOSE_TICKS = ticks(CLOSE_TIMEOUT_MS);
 
@@ -42,6 +41,8 @@ interface Held {
 /** What connections of one transport share. */
 export interface Hub {
   readonly attention: Attention;
+  /** The answer to the handshake waits for what will be sent behind it; somebody has to call `flush` in a moment. */
+  onHeld(connection: NodeConnection): void;
   /** The socket is closed, and its descriptor free. */
   onGone(connection: NodeConnection): void;
 }
@@ -57,6 +58,8 @@ export class NodeConnection implements Connection {
   /** Of the last frame, or of the close frame that was sent. */
   #tick: number;
   #pinged = false;
+  /** The socket is corked. */
+  #held = true;
   /** The close frame is on its way, or the peer's has come. */
   #closing = false;
   /** The peer's close frame has come. */
@@ -70,7 +73,7 @@ export class NodeConnection implements Connection {
   #evidence: PromiseWithResolvers<void> | undefined;
 
   /**
-   * @param socket Has been told 101; nobody else listens to it.
+   * @param socket Is corked and has been told 101; nobody else listens to it.
    * @param head What the peer has sent after its request.
    */
   constructor(hub: Hub, socket: Socket, head: Uint8Array, listener: ConnectionListener) {
@@ -91,10 +94,28 @@ export class NodeConnection implements Connection {
   /** Tells the listener that the connection is there. */
   open(): void {
     guarded(this.#socket as unknown as Held, () => this.#listener.onOpen(this));
+    if (this.#held) this.#hub.onHeld(this);
+  }
+
+  /** Lets go what was held back for what is sent behind it. */
+  flush(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#socket.uncork();
   }
 
   send(text: string): void {
-    if (!this.#closing) this.#writer.send(text, TEXT);
+    if (this.#closing) return;
+    this.#writer.send(text, TEXT);
+    this.flush();
+  }
+
+  deliver(text: string): Promise<Delivery> {
+    if (this.#closing) return Promise.resolve("closed");
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) return Promise.resolve("full");
+    return new Promise((resolve) =>
+      this.#writer.send(text, TEXT, (error) => resolve(error ? "unknown" : "sent"))
+    );
   }
 
   close(code: number, reason: string): Promise<void> {
@@ -132,6 +153,7 @@ export class NodeConnection implements Connection {
       if (this.#answered) this.#socket.destroySoon();
       else if (this.#deaf) this.#socket.end(); // no answer will be seen
     });
+    this.flush();
   }
 
   #fault(fault: Fault): void {
@@ -165,7 +187,7 @@ export class NodeConnection implements Connection {
 
   onPing(data: Uint8Array): void {
     if (!this.onFrame()) return;
-    if (this.#socket.writableLength > UNREAD_BYTES) this.terminate(); // a close frame would wait behind them
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.terminate(); // a close frame would wait behind them
     else this.#writer.pong(data, false);
   }
 

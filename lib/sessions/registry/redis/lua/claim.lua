@@ -3,6 +3,7 @@
 -- KEYS[1] hash: the generation, see generation.lua    KEYS[2] hash: client_id -> line, see shared.lua
 -- KEYS[3] sorted set: node -> end of its lease        KEYS[4] hash: what is known of each node, see renew.lua
 -- KEYS[5] string: the last epoch                      KEYS[6] stream: the events, see shared.lua
+-- KEYS[7] sorted set: client_id -> end of its block, see operation.lua
 -- ARGV[1] client_id                                   ARGV[2] session_id
 -- ARGV[3] node                                        ARGV[4] connected_at, Unix ms
 -- ARGV[5] epoch of the place, "" for a new one        ARGV[6] state it has: "e" or "w"
@@ -15,6 +16,7 @@
 --   e  established: it is alone              w  wait and ask again
 --   r  replaced: a newer one is in the line  l  the node must renew its lease first
 --   t  too late: the connection was given up
+--   b  the client is blocked; newest session_id is for how long yet, ms
 
 if time > tonumber(ARGV[9]) then return { "t", "" } end
 
@@ -45,6 +47,10 @@ for _, h in ipairs(parse(redis.call("HGET", KEYS[2], ARGV[1]))) do
 end
 
 local first_time = mine == nil
+if first_time and ARGV[6] == "w" then
+  local blocked = tonumber(redis.call("ZSCORE", KEYS[7], ARGV[1]) or 0)
+  if blocked > now then return { "b", "", text(blocked - now), "" } end
+end
 if first_time then
   local epoch, last = ARGV[5], tonumber(redis.call("GET", KEYS[5]) or 0)
   if epoch == "" then
