@@ -1,5 +1,5 @@
 /**
- * Judges a history by the five promises. Pure: the same history gives the same verdict.
+ * Judges a history by the six promises. Pure: the same history gives the same verdict.
  *
  * Wherever a stamp is uncertain, the promise gets the benefit of the doubt; what is reported has happened.
  */
@@ -8,8 +8,8 @@ import type { Event } from "./history.ts";
 import { type Connection, goneAt, Model } from "./model.ts";
 
 export interface Violation {
-  /** 1 to 5 as the design has them; 0: the cluster did not come back, or a process died by itself. */
-  promise: 0 | 1 | 2 | 3 | 4 | 5;
+  /** 1 to 6 as the design has them; 0: the cluster did not come back, or a process died by itself. */
+  promise: 0 | 1 | 2 | 3 | 4 | 5 | 6;
   at: number;
   text: string;
   /** How long there were two sessions of one client. */
@@ -22,6 +22,8 @@ export interface Verdict {
   withinResolution: { count: number; maxMs: number };
   /** PINGs and PONGs that a server's platform sent after the end of its lease, before the server itself ran again. */
   lateHeartbeats: number;
+  /** Impostors that were told so. */
+  turnedAway: number;
 }
 
 export interface CheckerOptions {
@@ -52,6 +54,10 @@ const CALM_MS = 150;
 /** Descriptors that come and go by themselves. */
 const SPARE_DESCRIPTORS = 3;
 
+/** What an impostor is answered (not proven, not yours), unless the server takes nobody at all. */
+const TURNED_AWAY = [401, 403];
+const UNAVAILABLE = 503;
+
 const REPLACED = 4409;
 const TRY_AGAIN = 1013;
 const OPCODE_CLOSE = 8;
@@ -59,22 +65,24 @@ const OPCODE_CLOSE = 8;
 export function check(events: readonly Event[], options: CheckerOptions): Verdict {
   const checker = new Checker(new Model(events), options.leaseMs);
   checker.run();
-  const { violations, withinResolution, lateHeartbeats } = checker;
+  const { violations, withinResolution, lateHeartbeats, turnedAway } = checker;
   violations.sort((a, b) => a.at - b.at);
-  return { violations, withinResolution, lateHeartbeats };
+  return { violations, withinResolution, lateHeartbeats, turnedAway };
 }
 
 class Checker {
   readonly violations: Violation[] = [];
   readonly withinResolution = { count: 0, maxMs: 0 };
   lateHeartbeats = 0;
+  turnedAway = 0;
   readonly #byClient: Map<string, Connection[]>;
   readonly #bySession = new Map<string, Connection>();
   readonly #slackMs: number;
 
   constructor(readonly model: Model, readonly leaseMs: number) {
     this.#slackMs = SLACK_MS + model.longestLagMs;
-    const connections = [...model.connections.values()];
+    // impostors are nobody: they neither have sessions nor may anyone have made way for them
+    const connections = [...model.connections.values()].filter(({ habit }) => habit !== "impostor");
     this.#byClient = Map.groupBy(connections, ({ client }) => client);
     for (const connection of connections) {
       if (connection.session) this.#bySession.set(connection.session, connection);
@@ -89,6 +97,7 @@ class Checker {
     for (const quiet of this.model.of("quiet")) this.#survivors(quiet);
     for (const list of this.model.of("list")) this.#ghosts(list);
     for (const connection of this.model.connections.values()) {
+      this.#nobodyElses(connection);
       this.#zombies(connection);
       this.#cut(connection);
     }
@@ -330,6 +339,17 @@ class Checker {
         this.#violation(5, at, `server ${server} has ${left} descriptors left over`);
       }
     }
+  }
+
+  // ---- 6: nobody else's -------------------------------------------------------------------------------------------
+
+  #nobodyElses(connection: Connection): void {
+    const { habit, status, answerAt, frames } = connection;
+    if (habit !== "impostor" || status === undefined) return;
+    const told = TURNED_AWAY.includes(status);
+    if (told) this.turnedAway++;
+    if ((told || status === UNAVAILABLE) && frames.length === 0) return;
+    this.#violation(6, answerAt, `the impostor ${name(connection)} is answered ${status}`);
   }
 
   // ---- 0: it lives ------------------------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ async function main(flags: Flags): Promise<void> {
   if (verdict.violations.length > 0) Deno.exit(1);
 }
 
-function report(events: Event[], { violations, withinResolution, lateHeartbeats }: Verdict): void {
+function report(events: Event[], verdict: Verdict): void {
+  const { violations, withinResolution, lateHeartbeats, turnedAway } = verdict;
   const count = (test: (event: Event) => boolean) => events.filter(test).length;
   const faults = new Map<FaultKind, number>();
   for (const event of events) {
@@ -89,6 +90,7 @@ replaced     ${count((event) => event.kind === "frame" && event.code === 4409)}
 sent away    ${count((event) => event.kind === "frame" && event.code === 1013)} (1013), ${
     count((event) => event.kind === "answer" && event.status === 503)
   } (503)
+impostors    ${turnedAway} turned away
 listings     ${count((event) => event.kind === "list")}
 faults       ${[...faults].map(([fault, count]) => `${count} ${fault}`).join(", ")}
 stamps       ${RESOLUTION_MS} ms, later in ${

@@ -86,6 +86,7 @@ class Crowds implements AsyncDisposable {
         seed,
         ports,
         clients: ids.filter((_, i) => i % CROWDS === crowd),
+        secret: subject.secret,
         visitors: Math.ceil(visitors / CROWDS),
       }, record));
   }

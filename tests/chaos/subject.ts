@@ -24,7 +24,13 @@ export class Node {
   idleDescriptors = 0;
   program: Program | undefined;
 
-  constructor(readonly index: number, readonly way: Proxy, readonly options: SubjectOptions) {}
+  /** @param secret With which it checks the tokens of clients. */
+  constructor(
+    readonly index: number,
+    readonly way: Proxy,
+    readonly secret: string,
+    readonly options: SubjectOptions,
+  ) {}
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
@@ -41,7 +47,9 @@ export class Node {
     ];
     for (let attempt = 1;; attempt++) {
       try {
-        const { program } = await startServer("ws-server", args);
+        const { program } = await startServer("ws-server", args, {
+          env: { SOLO_AUTH_SECRET: this.secret },
+        });
         this.program = program;
         program.status.then(({ code, signal }) => {
           if (signal === "SIGKILL") return;
@@ -93,11 +101,13 @@ export class Node {
 
 export class Subject implements AsyncDisposable {
   readonly nodes: Node[];
+  /** With which the servers check the tokens of clients. */
+  readonly secret: string = crypto.randomUUID();
 
   private constructor(readonly redis: Redis, readonly folder: string, readonly options: SubjectOptions) {
     this.nodes = Array.from(
       { length: options.servers },
-      (_, i) => new Node(i, new Proxy(redis.port), options),
+      (_, i) => new Node(i, new Proxy(redis.port), this.secret, options),
     );
   }
 

@@ -1,4 +1,4 @@
-/** A short chaos run. That a broken cluster is found out is shown in tests/simulation. */
+/** A short chaos run, with access configured and impostors among the clients. That a broken cluster is found out is shown in tests/simulation. */
 
 import assert from "node:assert/strict";
 import { check } from "../chaos/checker.ts";
@@ -19,7 +19,8 @@ Deno.test({
   ...unlessOlderRuntime("chaos: the cluster keeps its promises", "frozen peers are not cut there"),
   fn: async () => {
     const options = { ...OPTIONS, seed: useSeed("7"), leaseMs: 3000 };
-    const { violations } = check(await run(options), options);
+    const { violations, turnedAway } = check(await run(options), options);
     assert.deepEqual(violations, []);
+    assert.ok(turnedAway > 0, "no impostor came");
   },
 });
