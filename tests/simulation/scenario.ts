@@ -103,8 +103,7 @@ export class Scenario {
 
   /** Waits until all must have come to rest, and looks whether it has. */
   async rests(): Promise<void> {
-    await this.pass(3.5 * this.leaseMs + 6_000);
-    await this.#schedule.checkRest();
+    await this.#schedule.rest();
     if (this.violations.length > 0) assert.deepEqual(this.violations, [], this.trace.slice(-10_000));
   }
 }

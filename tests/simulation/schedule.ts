@@ -36,9 +36,13 @@ const MAX_EVIDENCE_MS = 2_000;
 /** How fast the clocks of processes may go. */
 const MAX_DRIFT = 0.02;
 
-/** How long all is well before the end: in leases, and what takes its time whatever the lease. */
+/** How long it may take until all is at rest when all is well: in leases, and what takes its time whatever the lease. */
 const QUIET_LEASES = 3.5;
 const QUIET_MS = 6_000;
+
+/** For so long it has to be at rest without a break, in leases, and so often it is looked at. */
+const REST_LEASES = 1;
+const LOOKS_PER_LEASE = 20;
 
 /** How long a listing of all processes may take. */
 const LISTING_MS = 2_000;
@@ -79,8 +83,7 @@ export class Schedule {
     for (const fault of plan.faults) this.#prepare(fault);
     await world.runUntil(plan.faultsMs);
     this.#mendAll();
-    await world.runUntil(world.nowMs + plan.leaseMs * QUIET_LEASES + QUIET_MS);
-    await this.checkRest();
+    await this.rest();
     return {
       violations: checker.violations,
       events: world.events,
@@ -117,7 +120,19 @@ export class Schedule {
     return process;
   }
 
-  async checkRest(): Promise<void> {
+  /** Lets time pass until all has come to rest, or should have, and looks whether it has. */
+  async rest(): Promise<void> {
+    const { world, checker, redis, plan: { leaseMs } } = this;
+    const endMs = world.nowMs + leaseMs * QUIET_LEASES + QUIET_MS;
+    let restlessAtMs = world.nowMs;
+    while (world.nowMs < Math.min(endMs, restlessAtMs + leaseMs * REST_LEASES)) {
+      await world.runUntil(world.nowMs + leaseMs / LOOKS_PER_LEASE);
+      if (!checker.unrest(redis, this.alive).next().done) restlessAtMs = world.nowMs;
+    }
+    await this.#checkRest();
+  }
+
+  async #checkRest(): Promise<void> {
     const { world, checker, redis } = this;
     const lists = new Map<string, string[]>();
     for (const process of this.alive) {
@@ -127,7 +142,8 @@ export class Schedule {
       })().catch(() => {});
     }
     this.#calm = true;
-    await world.runUntil(world.nowMs + LISTING_MS);
+    const endMs = world.nowMs + LISTING_MS;
+    while (lists.size < this.alive.length && world.nowMs < endMs) await world.runUntil(world.nowMs + 10);
     checker.checkRest(redis, this.alive, lists);
   }
 
