@@ -4,6 +4,7 @@
  * Wherever a stamp is uncertain, the promise gets the benefit of the doubt; what is reported has happened.
  */
 
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import type { Event } from "./history.ts";
 import { type Connection, goneAt, Model } from "./model.ts";
 
@@ -28,6 +29,8 @@ export interface Verdict {
 
 export interface CheckerOptions {
   leaseMs: number;
+  /** @default "node" */
+  transport?: TransportName;
 }
 
 /** Two stamps of one process that are closer than this say nothing about an order; a longer lag is in the history. */
@@ -52,18 +55,17 @@ const CLOSE_TIMEOUT_MS = 2_000;
 const CALM_MS = 150;
 
 /** Descriptors that come and go by themselves. */
-const SPARE_DESCRIPTORS = 3;
+export const SPARE_DESCRIPTORS = 3;
 
-/** What an impostor is answered (not proven, not yours), unless the server takes nobody at all. */
-const TURNED_AWAY = [401, 403];
-const UNAVAILABLE = 503;
+/** What an impostor may be answered: not proven, not yours, or that the server takes nobody at all. */
+const TURNED_AWAY = [401, 403, 503];
 
 const REPLACED = 4409;
 const TRY_AGAIN = 1013;
 const OPCODE_CLOSE = 8;
 
 export function check(events: readonly Event[], options: CheckerOptions): Verdict {
-  const checker = new Checker(new Model(events), options.leaseMs);
+  const checker = new Checker(new Model(events), options);
   checker.run();
   const { violations, withinResolution, lateHeartbeats, turnedAway } = checker;
   violations.sort((a, b) => a.at - b.at);
@@ -77,9 +79,13 @@ class Checker {
   turnedAway = 0;
   readonly #byClient: Map<string, Connection[]>;
   readonly #bySession = new Map<string, Connection>();
+  readonly leaseMs: number;
+  readonly #transport: TransportName;
   readonly #slackMs: number;
 
-  constructor(readonly model: Model, readonly leaseMs: number) {
+  constructor(readonly model: Model, { leaseMs, transport = "node" }: CheckerOptions) {
+    this.leaseMs = leaseMs;
+    this.#transport = transport;
     this.#slackMs = SLACK_MS + model.longestLagMs;
     // impostors are nobody: they neither have sessions nor may anyone have made way for them
     const connections = [...model.connections.values()].filter(({ habit }) => habit !== "impostor");
@@ -232,7 +238,7 @@ class Checker {
           at,
           `server ${server} lists ${name(connection)}, ${ms(at - gone)} after it has gone`,
         );
-      } else if (quiet && gone > quiet.at && at > gone + this.#slackMs + AT_ONCE_MS) {
+      } else if (quiet && gone > quiet.at && at > this.#heldUntil(connection) + this.#slackMs + AT_ONCE_MS) {
         this.#violation(
           3,
           at,
@@ -253,6 +259,14 @@ class Checker {
         );
       }
     }
+  }
+
+  /** Until when a session whose client was told to go is held: where the answer is the only evidence, until it is cut. */
+  #heldUntil(connection: Connection): number {
+    const { habit, closeAt, endAt, leaveAt } = connection;
+    return this.#transport === "deno" && habit === "mute"
+      ? Math.min(endAt, leaveAt, closeAt + CLOSE_TIMEOUT_MS)
+      : goneAt(connection);
   }
 
   // ---- 4: no zombies ----------------------------------------------------------------------------------------------
@@ -346,9 +360,8 @@ class Checker {
   #nobodyElses(connection: Connection): void {
     const { habit, status, answerAt, frames } = connection;
     if (habit !== "impostor" || status === undefined) return;
-    const told = TURNED_AWAY.includes(status);
-    if (told) this.turnedAway++;
-    if ((told || status === UNAVAILABLE) && frames.length === 0) return;
+    if (status < 500) this.turnedAway++;
+    if (TURNED_AWAY.includes(status) && frames.length === 0) return;
     this.#violation(6, answerAt, `the impostor ${name(connection)} is answered ${status}`);
   }
 

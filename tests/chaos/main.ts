@@ -1,5 +1,6 @@
 /** `deno task chaos`: clients and faults at random against a cluster, and whether it kept its promises. */
 
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
 import { runProgram } from "../../tools/run_program.ts";
 import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
@@ -11,6 +12,7 @@ interface Flags {
   duration: number;
   lease: number;
   servers: number;
+  transport: TransportName;
   visitors: number;
   clients: number;
   history?: string;
@@ -45,6 +47,9 @@ const program = createProgram(
     flag("--servers <count>", "processes of the cluster", { parse: integer({ min: 1 }), default: 3 }),
   )
   .addOption(
+    flag("--transport <name>", "how the servers speak WebSocket").choices(["deno", "node"]).default("node"),
+  )
+  .addOption(
     flag("--visitors <count>", "connections tried for at a time", {
       parse: integer({ min: 1 }),
       default: 240,
@@ -70,7 +75,7 @@ async function main(flags: Flags): Promise<void> {
       events.map((event) => JSON.stringify(event) + "\n").join(""),
     );
   }
-  const verdict = check(events, { leaseMs: flags.lease });
+  const verdict = check(events, { leaseMs: flags.lease, transport: flags.transport });
   report(events, verdict);
   if (verdict.violations.length > 0) Deno.exit(1);
 }

@@ -1,5 +1,6 @@
 /** The cluster under test: a real Redis, real servers, and between them ways that can be cut. */
 
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
@@ -11,6 +12,7 @@ const MAX_LAST_WORDS = 2000;
 export interface SubjectOptions {
   servers: number;
   leaseMs: number;
+  transport: TransportName;
   record: (event: Event) => void;
 }
 
@@ -34,7 +36,7 @@ export class Node {
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
-    const { leaseMs, record } = this.options;
+    const { leaseMs, transport, record } = this.options;
     const args = [
       "--port",
       String(this.port),
@@ -42,8 +44,8 @@ export class Node {
       `redis://127.0.0.1:${this.way.port}`,
       "--lease",
       String(leaseMs / 1000),
-      // as where strangers connect; with deno a peer that never answers a close frame is listed until it is cut
-      ...["--transport", "node"],
+      "--transport",
+      transport,
     ];
     for (let attempt = 1;; attempt++) {
       try {

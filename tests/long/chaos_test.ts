@@ -11,6 +11,7 @@ const OPTIONS: RunOptions = {
   durationMs: 1, // a single round
   leaseMs: 2000,
   servers: 3,
+  transport: "node",
   visitors: 200,
   clients: 30,
 };
