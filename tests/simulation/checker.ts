@@ -142,7 +142,7 @@ export class Checker implements Witness {
 
   /** A killed process's lease should be over. */
   checkDead(redis: SimulatedRedis, node: string): void {
-    const keys = ["solo:generation", "solo:nodes"];
+    const keys = ["{solo}:generation", "{solo}:nodes"];
     if ((redis.eval(SCRIPTS.nodes, keys, []) as string[]).includes(node)) {
       this.#violation(3, `the killed node ${node} still has a lease`);
     }
@@ -184,10 +184,10 @@ export class Checker implements Witness {
       if (state !== "ready") yield { promise: 0, text: `${name} is not ready: ${state}` };
     }
     const expected = this.#establishedIds;
-    const inRedis = redis.data.keys("solo:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
-    const places = inRedis.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]));
+    const { lines } = redis;
+    const places = lines.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]));
     if (places.sort().join(" ") !== expected) {
-      yield { promise: 3, text: `Redis has ${inRedis.join(", ")}; there are ${expected}` };
+      yield { promise: 3, text: `Redis has ${lines.join(", ")}; there are ${expected}` };
     }
   }
 

@@ -40,9 +40,12 @@ const MAX_DRIFT = 0.02;
 const QUIET_LEASES = 3.5;
 const QUIET_MS = 6_000;
 
-/** For so long it has to be at rest without a break, in leases, and so often it is looked at. */
+/** For so long it has to be at rest without a break, in leases, and so often it is looked at meanwhile. */
 const REST_LEASES = 1;
-const LOOKS_PER_LEASE = 20;
+const LOOKS = 20;
+
+/** How long whoever has connected is on the way at most. */
+const ARRIVAL_MS = 100;
 
 /** How long a listing of all processes may take. */
 const LISTING_MS = 2_000;
@@ -64,6 +67,8 @@ export class Schedule {
   readonly #mutation: Mutation;
   #names = 0;
   #calm = false;
+  /** When the last thing will happen that has been prepared: somebody joins, a fault is mended. */
+  #dueMs = 0;
 
   constructor(options: Options, plan?: Plan) {
     this.#options = options;
@@ -115,21 +120,29 @@ export class Schedule {
     });
     this.processes.push(process);
     world.tell(() => `${process.name} starts`);
-    process.start(START_TIMEOUT_MS, () => world.after(random.between(100, 1000), () => this.join()));
+    process.start(START_TIMEOUT_MS, () => this.#later(random.between(100, 1000), () => this.join()));
     this.#watch(process);
     return process;
   }
 
   /** Lets time pass until all has come to rest, or should have, and looks whether it has. */
   async rest(): Promise<void> {
-    const { world, checker, redis, plan: { leaseMs } } = this;
+    const { world, plan: { leaseMs } } = this;
     const endMs = world.nowMs + leaseMs * QUIET_LEASES + QUIET_MS;
-    let restlessAtMs = world.nowMs;
-    while (world.nowMs < Math.min(endMs, restlessAtMs + leaseMs * REST_LEASES)) {
-      await world.runUntil(world.nowMs + leaseMs / LOOKS_PER_LEASE);
-      if (!checker.unrest(redis, this.alive).next().done) restlessAtMs = world.nowMs;
-    }
+    await this.#restFor(leaseMs * REST_LEASES, endMs);
+    this.#calm = true;
+    await this.#restFor(ARRIVAL_MS, endMs + LISTING_MS);
     await this.#checkRest();
+  }
+
+  /** Lets time pass until all has been at rest for so long, or should have been. */
+  async #restFor(ms: number, endMs: number): Promise<void> {
+    const { world, checker, redis } = this;
+    for (let restlessAtMs = world.nowMs; world.nowMs < Math.min(endMs, restlessAtMs + ms);) {
+      await world.runUntil(world.nowMs + ms / LOOKS);
+      const rests = this.#dueMs <= world.nowMs && checker.unrest(redis, this.alive).next().done;
+      if (!rests) restlessAtMs = world.nowMs;
+    }
   }
 
   async #checkRest(): Promise<void> {
@@ -141,10 +154,14 @@ export class Schedule {
         lists.set(process.name, pages.flat().map(({ sessionId }) => sessionId));
       })().catch(() => {});
     }
-    this.#calm = true;
     const endMs = world.nowMs + LISTING_MS;
     while (lists.size < this.alive.length && world.nowMs < endMs) await world.runUntil(world.nowMs + 10);
     checker.checkRest(redis, this.alive, lists);
+  }
+
+  #later(ms: number, run: () => void): void {
+    this.#dueMs = Math.max(this.#dueMs, this.world.nowMs + ms);
+    this.world.after(ms, run);
   }
 
   /** Whether clients keep still. */
@@ -189,7 +206,7 @@ export class Schedule {
     world.tell(() =>
       `${kind} of ${kind.startsWith("redis") || kind.startsWith("clock") ? "Redis" : process?.name}`
     );
-    const later = (run: () => void) => world.after(durationMs, run);
+    const later = (run: () => void) => this.#later(durationMs, run);
     const way = (mode: WayMode) => {
       process?.options.way.set(mode);
       later(() => process?.options.way.set({ kind: "open", minMs: 0.1, maxMs: 1 }));
@@ -250,7 +267,7 @@ export class Schedule {
         const { runId } = redis;
         this.#replace(durationMs / 4, () => (older ?? redis.data).clone(), () => {
           const lagging = redis.data.clone();
-          world.after(
+          this.#later(
             random.between(0, durationMs / 4),
             () => this.#replace(durationMs / 4, () => lagging, undefined, runId),
           );
@@ -274,10 +291,10 @@ export class Schedule {
   }
 
   #replace(downMs: number, data: () => RedisData, then?: () => void, runId?: string): void {
-    const { redis, world } = this;
+    const { redis } = this;
     if (!redis.up) return;
     redis.stop();
-    world.after(downMs, () => {
+    this.#later(downMs, () => {
       redis.start(data(), runId);
       then?.();
     });
