@@ -204,34 +204,49 @@ export class Checker implements Witness {
     processes: SimulatedProcess[],
     lists: Map<string, string[] | undefined>,
   ): void {
-    const open = [...this.sessions.values()].filter((session) => session.endedAtMs === Infinity);
+    for (const { promise, text } of this.unrest(redis, processes)) this.#violation(promise, text);
+    const expected = this.#establishedIds;
+    for (const { name } of processes) {
+      const list = lists.get(name)?.sort().join(" ");
+      if (list !== expected) this.#violation(3, `${name} lists ${list}, there are ${expected}`);
+    }
+  }
+
+  /** What has not come to rest yet. */
+  *unrest(
+    redis: SimulatedRedis,
+    processes: SimulatedProcess[],
+  ): Generator<{ promise: Violation["promise"]; text: string }> {
+    const open = this.#open;
     for (const [clientId, sessions] of Map.groupBy(open, (session) => session.clientId)) {
       const established = sessions.filter((session) => session.established);
       if (sessions.length === 1 && established.length === 1) continue;
-      this.#violation(
-        0,
-        `client ${clientId} has ${established.length} sessions and ${
-          sessions.length - established.length
-        } that wait: ${sessions.map(name).join(", ")}`,
-      );
+      const waiting = sessions.length - established.length;
+      const text = `client ${clientId} has ${established.length} sessions and ${waiting} that wait: ${
+        sessions.map(name).join(", ")
+      }`;
+      yield { promise: 0, text };
     }
-    const expected = open.filter((session) => session.established).map(({ sessionId }) => sessionId).sort()
-      .join(" ");
-    for (const process of processes) {
-      if (process.registry?.state !== "ready") {
-        this.#violation(
-          0,
-          `${process.name} is not ready: ${process.registry?.state ?? "it has not started"}`,
-        );
-      }
-      const list = lists.get(process.name)?.sort().join(" ");
-      if (list !== expected) this.#violation(3, `${process.name} lists ${list}, there are ${expected}`);
+    for (const { name, registry } of processes) {
+      const state = registry?.state ?? "it has not started";
+      if (state !== "ready") yield { promise: 0, text: `${name} is not ready: ${state}` };
     }
-    const inRedis = redis.data.keys("{solo}:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
-    const places = inRedis.flatMap((line) => line.split("|").map((place) => place.split(" ")[0])).sort().join(
+    const expected = this.#establishedIds;
+    const { lines } = redis;
+    const places = lines.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]));
+    if (places.sort().join(" ") !== expected) {
+      yield { promise: 3, text: `Redis has ${lines.join(", ")}; there are ${expected}` };
+    }
+  }
+
+  get #open(): SimulatedSession[] {
+    return [...this.sessions.values()].filter(({ endedAtMs }) => endedAtMs === Infinity);
+  }
+
+  get #establishedIds(): string {
+    return this.#open.filter(({ established }) => established).map(({ sessionId }) => sessionId).sort().join(
       " ",
     );
-    if (places !== expected) this.#violation(3, `Redis has ${inRedis.join(", ")}; there are ${expected}`);
   }
 
   /** Whether a session counts as over for the others: its process stands still, or has just come to, and its lease is over. */
