@@ -23,7 +23,6 @@ const MOST_SEEDS: Record<string, number> = {
   "clock-of-redis": 40,
   "clock-back": 40,
   "ended-when-asked": 20,
-  "ended-unsettled": 100,
   "epochs-back": 40,
 };
 
