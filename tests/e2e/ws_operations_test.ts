@@ -230,9 +230,9 @@ Deno.test("ws-server, DELETE: once it is answered, nothing arrives on that sessi
     using _socket = socket;
     let writing = true;
     const writers = cluster.servers.map(async ({ port }) => {
-      const statuses: number[] = [];
-      while (writing) statuses.push((await say(port, "kim", "x")).status);
-      return statuses;
+      const answers: Answer[] = [];
+      while (writing) answers.push(await say(port, "kim", "x"));
+      return answers;
     });
     await socket.text(); // they are at it
     const { status } = await ask(cluster.port((round + 1) % 3), "DELETE", pathOf("kim"));
@@ -242,8 +242,12 @@ Deno.test("ws-server, DELETE: once it is answered, nothing arrives on that sessi
     );
     writing = false;
     assert.deepEqual(after.map(({ status }) => status), [404, 404, 404]);
-    const statuses = (await Promise.all(writers)).flat();
-    assert.deepEqual([...new Set(statuses)].filter((status) => status !== 200 && status !== 404), []);
+    const count = { sent: 0, perhaps: 0 };
+    for (const { status, text } of (await Promise.all(writers)).flat()) {
+      if (status === 200) count.sent++;
+      else if (status === 503 && text.startsWith("perhaps")) count.perhaps++;
+      else assert.equal(status, 404, text);
+    }
     let arrived = 1;
     let frame = await socket.frame();
     for (; frame?.opcode === 1; frame = await socket.frame()) {
@@ -251,10 +255,10 @@ Deno.test("ws-server, DELETE: once it is answered, nothing arrives on that sessi
       arrived++;
     }
     assert.equal(frame?.opcode, 8, "the close frame is the last");
-    assert.equal(
-      arrived,
-      statuses.filter((status) => status === 200).length,
-      "200 for each that has arrived",
+    const { sent, perhaps } = count;
+    assert.ok(
+      arrived >= sent && arrived <= sent + perhaps,
+      `${sent} sent, ${perhaps} perhaps, ${arrived} arrived`,
     );
   }
 });
