@@ -363,6 +363,7 @@ for (const transport of ["deno", "node"]) {
       form.submit();
     }`);
     assert.equal((await answered).status(), 403);
+    await page.waitForURL("**/messages");
 
     // the service's own page may
     await page.goto(url);
