@@ -11,7 +11,6 @@ const RARE = [
   "held-again",
   "no-reckoning",
   "clock-of-redis",
-  "ended-by-old-connection",
   "ended-unsettled",
 ];
 
