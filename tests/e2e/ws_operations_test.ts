@@ -367,8 +367,8 @@ for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
     const answer = ask(cluster.port(0), "DELETE", pathOf("kim"));
     const perhaps = say(cluster.port(2), "kim", "hello", sessionId);
     assert.equal((await answer).status, 200);
-    const leaseEnd = Number(await cluster.redis.command("ZSCORE", "solo:nodes", node)); // 0: swept
-    const nowMs = Number(await cluster.redis.command("HGET", "solo:generation", "now"));
+    const leaseEnd = Number(await cluster.redis.command("ZSCORE", "{solo}:nodes", node)); // 0: swept
+    const nowMs = Number(await cluster.redis.command("HGET", "{solo}:generation", "now"));
     assert.ok(leaseEnd <= nowMs + leaseS * 1000 / 20, "the lease of its process is over");
     assert.equal(await statusOf(cluster.port(2), "GET", pathOf("kim")), 404);
     const { status, text } = await perhaps;
