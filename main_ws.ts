@@ -91,8 +91,9 @@ function createCommandLine() {
       ),
     )
     .addOption(
-      flag("--redis-prefix <text>", "stands before every key in Redis", {
+      flag("--redis-prefix <text>", "stands in braces before every key in Redis", {
         env: "SOLO_REDIS_PREFIX",
+        parse: redisPrefix,
         default: "solo",
       }),
     )
@@ -246,6 +247,13 @@ async function serve(flags: Flags): Promise<number> {
 function redisUrl(text: string): string {
   if (text === "off" || (/^rediss?:\/\//.test(text) && URL.canParse(text))) return text;
   throw new InvalidArgumentError("Give redis://<host>:<port>, rediss://… for TLS, or off.");
+}
+
+function redisPrefix(text: string): string {
+  if (text !== "" && !/[{}]/.test(text)) return text;
+  throw new InvalidArgumentError(
+    "Give one or more characters, without { and }: all keys begin with {<prefix>}.",
+  );
 }
 
 function redisUrlOfEnvironment(): string | undefined {

@@ -155,7 +155,7 @@ for (const [store, inPlace] of Object.entries(STORES)) {
       "e\u0301",
       "👨‍👩‍👧",
       "a|b",
-      "solo:nodes",
+      "{solo}:nodes",
     ];
     const candidates = names.map((name) => new TestCandidate(name));
     for (const candidate of candidates) here.claim(candidate);

@@ -109,6 +109,8 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
         /^ERROR: option '--port <port>' argument '99999' is invalid. Give a whole number from 0 to 65535; see ws-server --help\n$/,
       ],
       [["--prot", "1"], /^ERROR: unknown option '--prot' \(Did you mean --port\?\); see ws-server --help\n$/],
+      [["--redis-prefix", "{solo}"], /^ERROR: .*--redis-prefix.*without \{ and \}.*\n$/],
+      [["--redis-prefix", ""], /^ERROR: .*--redis-prefix.*one or more characters.*\n$/],
       [["--redis", "localhost"], /^ERROR: .*Give redis:\/\/<host>:<port>.*\n$/],
       [["--lease", "soon"], /^ERROR: .*Give a number of seconds, 1 or more.*\n$/],
       [["--transport", "bun"], /^ERROR: .*Allowed choices are auto, deno, node.*\n$/],

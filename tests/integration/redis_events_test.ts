@@ -115,10 +115,10 @@ Deno.test("RedisEvents: the stream in Redis does not grow without end", async ()
   const text = "opened s n 1 1 kim";
   await redis.command(
     "EVAL",
-    `for i = 1, 30000 do redis.call("XADD", "solo:events", "*", "e", "${text}") end`,
+    `for i = 1, 30000 do redis.call("XADD", "{solo}:events", "*", "e", "${text}") end`,
     "0",
   );
   await established(a, "next");
-  const length = Number(await redis.command("XLEN", "solo:events"));
+  const length = Number(await redis.command("XLEN", "{solo}:events"));
   assert.ok(length >= 20_000 && length < 20_500, `${length} events are kept`);
 });

@@ -164,7 +164,7 @@ export class Checker implements Witness {
 
   /** A killed process's lease should be over. */
   checkDead(redis: SimulatedRedis, node: string): void {
-    const keys = ["solo:generation", "solo:nodes"];
+    const keys = ["{solo}:generation", "{solo}:nodes"];
     if ((redis.eval(SCRIPTS.nodes, keys, []) as string[]).includes(node)) {
       this.#violation(3, `the killed node ${node} still has a lease`);
     }
@@ -201,7 +201,7 @@ export class Checker implements Witness {
       const list = lists.get(process.name)?.sort().join(" ");
       if (list !== expected) this.#violation(3, `${process.name} lists ${list}, there are ${expected}`);
     }
-    const inRedis = redis.data.keys("solo:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
+    const inRedis = redis.data.keys("{solo}:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
     const places = inRedis.flatMap((line) => line.split("|").map((place) => place.split(" ")[0])).sort().join(
       " ",
     );

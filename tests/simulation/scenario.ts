@@ -98,7 +98,7 @@ export class Scenario {
   /** Who has a place in Redis, by session_id. */
   get places(): string[] {
     const { data } = this.redis;
-    return data.keys("solo:sessions:").flatMap((key) => [...data.hash(key).values()])
+    return data.keys("{solo}:sessions:").flatMap((key) => [...data.hash(key).values()])
       .flatMap((line) => line.split("|").map((place) => place.split(" ")[0]!));
   }
 

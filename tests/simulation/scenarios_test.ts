@@ -136,6 +136,20 @@ test("a process joins while another is out of touch, and the data is lost", {
   scenario.way(n, "open");
 });
 
+test("the data is lost while a process is out of touch that another remembers", {
+  rightly: "its sessions are respected until it has ended them",
+  mutant: "no-awaiting",
+  wrongly: "there are two",
+}, async (scenario, right) => {
+  const [a, b] = await scenario.started(2);
+  await scenario.established(a!, "kim");
+  scenario.way(a!, "cut");
+  scenario.redis.flush();
+  await scenario.established(b!, "kim");
+  assertOverlap(scenario, right);
+  scenario.way(a!, "open");
+});
+
 test("a process starts on an emptied Redis that another cannot reach yet", {
   rightly: "its clients wait for a lease",
   mutant: "short-settling",
@@ -306,7 +320,7 @@ Deno.test("simulation, two programs push each other out: ten times a minute, and
   assert.ok(takeoversAtMs.length > 30, "the next minute has room again");
   assert.deepEqual(refusals.filter(Boolean), [true], "it is said once");
   await scenario.pass(61_000);
-  assert.equal(scenario.redis.data.run(["GET", "solo:takeovers:kim"], scenario.redis.timeMs), null);
+  assert.equal(scenario.redis.data.run(["GET", "{solo}:takeovers:kim"], scenario.redis.timeMs), null);
   await scenario.rests();
 });
 

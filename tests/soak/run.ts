@@ -140,7 +140,7 @@ async function measure(
 
 /** Lines of clients in all buckets. */
 const COUNT_SESSIONS =
-  "local n = 0 for i = 0, 255 do n = n + redis.call('HLEN', 'solo:sessions:' .. i) end return n";
+  "local n = 0 for i = 0, 255 do n = n + redis.call('HLEN', '{solo}:sessions:' .. i) end return n";
 
 function leastEstablished({ connections, droppedPerS }: SoakOptions): number {
   return connections * (1 - AWAY) - droppedPerS * MAX_AWAY_S;

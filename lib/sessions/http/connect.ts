@@ -60,7 +60,7 @@ export class Entrance {
     if (takeover === undefined) return this.#turnAway("bad-request", text(400, TAKEOVER_FAULT));
     const closed = this.#closed();
     if (closed) return closed;
-    const decision = this.#options.access.admit(request, info.remoteAddress);
+    const decision = this.#options.access.admit(request, info);
     return decision instanceof Promise ? this.#later(decision, takeover) : this.#enter(decision, takeover);
   }
 

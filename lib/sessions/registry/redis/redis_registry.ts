@@ -24,7 +24,7 @@ const COMPLAINT_MS = 60_000;
 export interface RedisRegistryOptions {
   /** Where Redis is. */
   url: string;
-  /** Stands before every key and channel. @default "solo" */
+  /** Stands in braces before every key and channel: not empty, and without braces. @default "solo" */
   prefix?: string;
   /** How long the others respect a process that they do not hear from; the same for all of them. @default 10_000 */
   leaseMs?: number;
