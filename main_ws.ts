@@ -216,7 +216,7 @@ async function serve(flags: Flags): Promise<number> {
     maxConnections,
     maxMessages: flags.maxMessages,
     drainRate: flags.drainRate,
-    page: flags.page ? new Page() : undefined,
+    page: flags.page ? new Page({ operable: access.operable }) : undefined,
     observer: (counts) => metrics = new SessionMetrics(counts),
   });
   globalThis.addEventListener("unhandledrejection", (event) => {

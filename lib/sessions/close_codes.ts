@@ -16,8 +16,7 @@ export interface CloseCode {
 }
 
 /**
- * Every code that the server closes with, and one that clients already know what to do about though no server sends it
- * yet (4403). 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
+ * Every code that the server closes with. 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
  * registry of WebSocket close codes), 4000 to 4999 are free for applications (section 7.4.2).
  */
 export const CLOSE_CODES = {

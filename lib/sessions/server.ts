@@ -10,6 +10,7 @@ import { Expiries } from "./http/access/expiries.ts";
 import { Entrance, type ProcessState, type RefusalReason } from "./http/connect.ts";
 import type { Counts } from "./http/metrics.ts";
 import type { Page } from "./http/page.ts";
+import { type OperationName, Operations } from "./http/operations.ts";
 import { Routes } from "./http/routes.ts";
 import { SessionList } from "./http/sessions.ts";
 import type { SessionRegistry } from "./registry/registry.ts";
@@ -33,6 +34,7 @@ export interface ServerObserver {
   onClosed(code: number): void;
   onRefused(reason: RefusalReason): void;
   onReaderCut(): void;
+  onOperation(operation: OperationName, status: number): void;
   scrape(): Promise<Scrape>;
 }
 
@@ -98,6 +100,7 @@ export class SessionServer implements SessionHost {
     this.#entrance = new Entrance({
       access: options.access,
       state: () => this.#state(),
+      blockedMs: (clientId) => options.registry.blockedMs(clientId),
       connect: ({ clientId, endsAtMs }, takesOver) =>
         new Session({ clientId, endsAtMs, takesOver, host: this }),
       onRefused: (reason) => this.#observer.onRefused(reason),
@@ -117,6 +120,10 @@ export class SessionServer implements SessionHost {
       entrance: server.#entrance,
       state: () => server.#state(),
       sessions: server.#list,
+      operations: new Operations({
+        registry: options.registry,
+        onOperation: (operation, status) => server.#observer.onOperation(operation, status),
+      }),
       page: options.page,
       scrape: () => server.#observer.scrape(),
       onRefused: (reason) => server.#observer.onRefused(reason),

@@ -1,7 +1,7 @@
 import { getLogger } from "../service/log.ts";
 import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
 import type { Candidate, RevokeReason } from "./registry/registry.ts";
-import type { Connection, ConnectionListener, Fault } from "./transport/transport.ts";
+import type { Connection, ConnectionListener, Delivery, Fault } from "./transport/transport.ts";
 
 const log = getLogger(["solo", "session"]);
 
@@ -74,6 +74,9 @@ export class Session implements Candidate, ConnectionListener {
     switch (reason.kind) {
       case "lease-lost":
         return this.close(CLOSE_CODES.tryAgainLater);
+      case "ended":
+      case "blocked":
+        return this.close(CLOSE_CODES.endedByOperator);
       case "occupied":
         return this.close(CLOSE_CODES.connectedAlready);
       case "crowded":
@@ -94,6 +97,12 @@ export class Session implements Candidate, ConnectionListener {
         });
         return this.close(CLOSE_CODES.replaced);
     }
+  }
+
+  /** Sends a text on an established session. */
+  deliver(text: string): Promise<Delivery> {
+    if (!this.#established || this.#ended) return Promise.resolve("closed");
+    return this.#connection!.deliver(text);
   }
 
   /**

@@ -13,10 +13,13 @@ class BalancedCluster implements AsyncDisposable {
   private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
 
   static async start(
-    env: Record<string, string> = {},
-    args: string[] = ["--drain-delay", "3"],
+    { env = {}, args = ["--drain-delay", "3"], leaseS }: {
+      env?: Record<string, string>;
+      args?: string[];
+      leaseS?: number;
+    } = {},
   ): Promise<BalancedCluster> {
-    const cluster = await Cluster.start({ args });
+    const cluster = await Cluster.start({ leaseS, args });
     try {
       const upstreams = cluster.servers.map(({ port }) => port);
       const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });
@@ -85,7 +88,7 @@ Deno.test("balancer: the newest connection of a client is the only one, wherever
 });
 
 Deno.test("balancer: a killed server loses its own clients only, and they come back", async () => {
-  await using service = await BalancedCluster.start();
+  await using service = await BalancedCluster.start({ leaseS: 10 });
   const clients = await connectMany(service.port, 9);
   const nodes = await nodesOf(service.port);
   await service.program(0).stop("SIGKILL");
@@ -125,7 +128,7 @@ Deno.test("balancer: while a server is drained no new connection fails", async (
 
 Deno.test("balancer: a service that is rolled tells each client how long to wait, and has it back at its first attempt", async () => {
   const count = 60;
-  await using service = await BalancedCluster.start({}, ["--drain-delay", "1", "--drain-rate", "20"]);
+  await using service = await BalancedCluster.start({ args: ["--drain-delay", "1", "--drain-rate", "20"] });
   const sessions = new Map<number, string>();
   const ends: { code: number; reason: string; waitMs?: number }[] = [];
   const clients = Array.from({ length: count }, (_, i) =>
@@ -175,6 +178,9 @@ Deno.test("balancer: only the public paths lead inside, and each request is logg
   for (const path of ["/", "/client.js", "/sessions", "/healthz", "/readyz"]) {
     assert.notEqual(await statusOf(service.port, path), 404, path);
   }
+  // there are no operators here; it is ws-server that says so, and not the balancer
+  const operation = await answerTo(service.port, "GET /sessions/kim HTTP/1.0\r\nHost: localhost\r\n\r\n");
+  assert.match(operation, / 404 [^]*no such path; there are /);
   for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);
   await disconnect([await WsClient.establish(service.port, "logged")]);
   const isLogged = () =>
@@ -194,10 +200,14 @@ const ROUNDABOUT = [
   "/x/../metrics",
   "/..\\metrics",
   "/x\\..\\metrics",
+  "/page/..\\metrics",
+  "/sessions/../metrics",
+  "/sessions/%2e%2e/metrics",
+  "/sessions/..\\metrics",
 ];
 
 Deno.test("balancer: half a request is cut, a silent session is not", async () => {
-  await using service = await BalancedCluster.start({ SOLO_READ_TIMEOUT: "1s" });
+  await using service = await BalancedCluster.start({ env: { SOLO_READ_TIMEOUT: "1s" } });
   const silent = await WsClient.establish(service.port, "silent");
   await answerTo(service.port, "GET / HTTP/1.1\r\nHost: localhost\r\n"); // returns when the balancer closes
   await answerTo(service.port, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf");

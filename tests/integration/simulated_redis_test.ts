@@ -117,7 +117,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
       ],
       () => [
         "claim",
-        ["generation", "sessions", "nodes", "members", "epoch", "events", "takeovers"],
+        ["generation", "sessions", "nodes", "members", "epoch", "events", "blocked", "takeovers"],
         [
           ...[
             client,

@@ -36,13 +36,15 @@ export class Checker implements Witness {
   /** The newest connection of each process by which it has renewed. */
   readonly #renewed = new Map<unknown, number>();
   #arrivals = 0;
+  /** Whose sessions an operator has ended. */
+  readonly #endAsked = new Set<string>();
   /** Those whose place was given by what their process reckons. */
   readonly #reckoned = new Set<SimulatedSession>();
   /** When something last happened to Redis itself, and to its clock. */
   redisDisturbedAtMs = -Infinity;
   clockSetAtMs = -Infinity;
   /** How many sessions were established, and replaced. */
-  readonly counts = { claimed: 0, established: 0, replaced: 0, refused: 0, lost: 0 };
+  readonly counts = { claimed: 0, established: 0, replaced: 0, refused: 0, lost: 0, ended: 0 };
 
   constructor(world: World, leaseMs: number) {
     this.#world = world;
@@ -90,6 +92,11 @@ export class Checker implements Witness {
       if (session.established && !by.takesOver) {
         this.#violation(2, `${name(session)} is replaced by ${name(by)}, which takes over from nobody`);
       }
+    } else if (reason.kind === "ended") {
+      this.counts.ended++;
+      if (!this.#endAsked.has(session.clientId)) {
+        this.#violation(2, `${name(session)} is ended, and nobody has asked`);
+      }
     } else if (reason.kind === "occupied") {
       this.counts.refused++;
       if (session.takesOver || session.established) this.#violation(2, `${name(session)} is refused a place`);
@@ -106,6 +113,25 @@ export class Checker implements Witness {
 
   onEnd(session: SimulatedSession): void {
     this.#world.tell(() => `${session.process.name} has ended ${session.sessionId}`);
+  }
+
+  onEndAsked(process: SimulatedProcess, clientId: string): () => void {
+    this.#endAsked.add(clientId);
+    this.#world.tell(() => `an operator ends the sessions of ${clientId} at ${process.name}`);
+    // all that may be sent something, or have a place and may have their turn
+    const before = [...this.sessions.values()].filter((session) =>
+      session.clientId === clientId && session.endedAtMs > process.hereMs &&
+      (session.established || session.arrival)
+    );
+    return () => {
+      const nowMs = process.hereMs;
+      for (const session of before) {
+        if (session.endedAtMs <= nowMs || this.#stoodStill(session, nowMs)) continue;
+        // who had to ask again counts from when its process reckons that it came
+        if (!session.established && this.#reckoned.has(session)) continue;
+        this.#violation(1, `${name(session)} lives on, and an operator was told that it has ended`);
+      }
+    };
   }
 
   /** A process's lease may be over. */
@@ -178,34 +204,49 @@ export class Checker implements Witness {
     processes: SimulatedProcess[],
     lists: Map<string, string[] | undefined>,
   ): void {
-    const open = [...this.sessions.values()].filter((session) => session.endedAtMs === Infinity);
+    for (const { promise, text } of this.unrest(redis, processes)) this.#violation(promise, text);
+    const expected = this.#establishedIds;
+    for (const { name } of processes) {
+      const list = lists.get(name)?.sort().join(" ");
+      if (list !== expected) this.#violation(3, `${name} lists ${list}, there are ${expected}`);
+    }
+  }
+
+  /** What has not come to rest yet. */
+  *unrest(
+    redis: SimulatedRedis,
+    processes: SimulatedProcess[],
+  ): Generator<{ promise: Violation["promise"]; text: string }> {
+    const open = this.#open;
     for (const [clientId, sessions] of Map.groupBy(open, (session) => session.clientId)) {
       const established = sessions.filter((session) => session.established);
       if (sessions.length === 1 && established.length === 1) continue;
-      this.#violation(
-        0,
-        `client ${clientId} has ${established.length} sessions and ${
-          sessions.length - established.length
-        } that wait: ${sessions.map(name).join(", ")}`,
-      );
+      const waiting = sessions.length - established.length;
+      const text = `client ${clientId} has ${established.length} sessions and ${waiting} that wait: ${
+        sessions.map(name).join(", ")
+      }`;
+      yield { promise: 0, text };
     }
-    const expected = open.filter((session) => session.established).map(({ sessionId }) => sessionId).sort()
-      .join(" ");
-    for (const process of processes) {
-      if (process.registry?.state !== "ready") {
-        this.#violation(
-          0,
-          `${process.name} is not ready: ${process.registry?.state ?? "it has not started"}`,
-        );
-      }
-      const list = lists.get(process.name)?.sort().join(" ");
-      if (list !== expected) this.#violation(3, `${process.name} lists ${list}, there are ${expected}`);
+    for (const { name, registry } of processes) {
+      const state = registry?.state ?? "it has not started";
+      if (state !== "ready") yield { promise: 0, text: `${name} is not ready: ${state}` };
     }
-    const inRedis = redis.data.keys("{solo}:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
-    const places = inRedis.flatMap((line) => line.split("|").map((place) => place.split(" ")[0])).sort().join(
+    const expected = this.#establishedIds;
+    const { lines } = redis;
+    const places = lines.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]));
+    if (places.sort().join(" ") !== expected) {
+      yield { promise: 3, text: `Redis has ${lines.join(", ")}; there are ${expected}` };
+    }
+  }
+
+  get #open(): SimulatedSession[] {
+    return [...this.sessions.values()].filter(({ endedAtMs }) => endedAtMs === Infinity);
+  }
+
+  get #establishedIds(): string {
+    return this.#open.filter(({ established }) => established).map(({ sessionId }) => sessionId).sort().join(
       " ",
     );
-    if (places !== expected) this.#violation(3, `Redis has ${inRedis.join(", ")}; there are ${expected}`);
   }
 
   /** Whether a session counts as over for the others: its process stands still, or has just come to, and its lease is over. */

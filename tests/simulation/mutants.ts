@@ -50,6 +50,7 @@ function candidates(
       establish: () => candidate.establish(),
       revoke: (reason) => candidate.revoke(reason),
       cut: () => candidate.cut(),
+      deliver: (text) => candidate.deliver(text),
       ...change(candidate),
     }),
   });
@@ -205,6 +206,24 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     promise: 0,
     faults: ["default", "clock"],
     make: patch([`now = tonumber(generation.now) + math.floor(`, `now = time + 0 * math.floor(`]),
+  },
+  "ended-when-asked": {
+    missing: "the wait for the end of a session that an operator ends",
+    promise: 1,
+    faults: ["default", "operator"],
+    make: patch([`left and "left" or nobody, until_epoch`, `nobody, until_epoch`]),
+  },
+  "ended-unsettled": {
+    missing: "the doubt, after a loss of the data, whether there is another session to end",
+    promise: 1,
+    faults: ["default", "operator"],
+    make: patch([`settled and "nobody" or "unsettled"`, `"nobody"`]),
+  },
+  "ended-by-old-connection": {
+    missing: "the check that who asks whether a session has ended has heard of a loss of the data",
+    promise: 1,
+    faults: ["default", "operator"],
+    make: patch([`connection ~= ARGV[4] or generation.id ~= ARGV[5] or`, ``]),
   },
   "epochs-back": {
     missing: "epochs that do not go back when Redis's clock is set back",

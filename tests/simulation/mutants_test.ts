@@ -12,6 +12,8 @@ const RARE = [
   "no-reckoning",
   "clock-of-redis",
   "early-places",
+  "ended-by-old-connection",
+  "ended-unsettled",
 ];
 
 /**

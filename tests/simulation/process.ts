@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../lib/service/clock.ts";
+import type { Delivery } from "../../lib/sessions/session_entry.ts";
 import type { Candidate, RevokeReason } from "../../lib/sessions/registry/registry.ts";
 import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import type { Reply } from "../../lib/sessions/redis_connection.ts";
@@ -12,6 +13,8 @@ export interface Witness {
   onEstablish(session: SimulatedSession): void;
   onRevoke(session: SimulatedSession, reason: RevokeReason): void;
   onEnd(session: SimulatedSession): void;
+  /** An operator ends the sessions of a client. @returns what is called when that was confirmed. */
+  onEndAsked(process: SimulatedProcess, clientId: string): () => void;
 }
 
 /** How much time ending takes. */
@@ -102,6 +105,18 @@ export class SimulatedProcess {
     this.#clocks.set(session, candidate);
     this.registry!.claim(candidate);
     return session;
+  }
+
+  /** An operator ends the sessions of a client, by this process. */
+  async end(clientId: string): Promise<void> {
+    if (!this.registry) return; // it has yet to start
+    const { witness, world } = this.options;
+    const judge = witness.onEndAsked(this, clientId);
+    const result = await this.registry.end(clientId).catch(() => undefined);
+    if (result && this.alive) {
+      world.tell(() => `${this.name} says that the sessions of ${clientId} are: ${result.kind}`);
+    }
+    if (this.alive && (result?.kind === "ended" || result?.kind === "nobody")) judge();
   }
 
   /** A socket has gone, as the server tells the registry. */
@@ -271,6 +286,10 @@ export class SimulatedSession implements Candidate {
       () => this.process.deliver(() => this.#end()),
     );
     return this.#ended.promise;
+  }
+
+  deliver(): Promise<Delivery> {
+    return Promise.resolve(this.established && !this.revoked && !this.#over ? "sent" : "closed");
   }
 
   cut(): void {

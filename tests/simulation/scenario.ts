@@ -97,15 +97,12 @@ export class Scenario {
 
   /** Who has a place in Redis, by session_id. */
   get places(): string[] {
-    const { data } = this.redis;
-    return data.keys("{solo}:sessions:").flatMap((key) => [...data.hash(key).values()])
-      .flatMap((line) => line.split("|").map((place) => place.split(" ")[0]!));
+    return this.redis.lines.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]!));
   }
 
   /** Waits until all must have come to rest, and looks whether it has. */
   async rests(): Promise<void> {
-    await this.pass(3.5 * this.leaseMs + 6_000);
-    await this.#schedule.checkRest();
+    await this.#schedule.rest();
     if (this.violations.length > 0) assert.deepEqual(this.violations, [], this.trace.slice(-10_000));
   }
 }

@@ -340,6 +340,7 @@ Deno.test("simulation, ending a session fails: it is cut, and the others end as 
           throw new Error("the socket is in no state to be closed");
         },
         cut: () => candidate.cut(),
+        deliver: (text) => candidate.deliver(text),
       }),
     }),
   };

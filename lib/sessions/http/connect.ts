@@ -13,7 +13,7 @@ import type { Access, Admission, Refusal, RefusalReason as AccessRefusalReason }
 export const RETRY_AFTER_S = "1";
 
 /** Why a request was refused, as the metrics count it. */
-export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease";
+export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease" | "blocked";
 
 /** What of a process matters to a client that wants to connect. */
 export interface ProcessState {
@@ -27,6 +27,8 @@ export interface EntranceOptions {
   access: Access;
   /** The state of the process now. */
   state: () => ProcessState;
+  /** For how long a client is not let in, as far as is known, ms. */
+  blockedMs: (clientId: string) => number;
   /** A client is about to connect. */
   connect: (admission: Admission, takesOver: boolean) => ConnectionListener;
   onRefused: (reason: RefusalReason) => void;
@@ -78,6 +80,14 @@ export class Entrance {
 
   #enter(decided: Admission | Refusal, takeover: boolean): Response | Upgrade {
     if (decided.kind === "refused") return this.#turnAway(decided.reason, refusalResponse(decided));
+    const blockedMs = this.#options.blockedMs(decided.clientId);
+    if (blockedMs > 0) {
+      const headers = { "retry-after": String(Math.ceil(blockedMs / 1000)) };
+      return this.#turnAway(
+        "blocked",
+        text(403, "the operator has blocked this client for a while", headers),
+      );
+    }
     return accept(this.#options.connect(decided, takeover), decided);
   }
 

@@ -3,7 +3,8 @@
 -- KEYS[1] hash: the generation, see generation.lua    KEYS[2] hash: client_id -> line, see shared.lua
 -- KEYS[3] sorted set: node -> end of its lease        KEYS[4] hash: what is known of each node, see renew.lua
 -- KEYS[5] string: the last epoch                      KEYS[6] stream: the events, see shared.lua
--- KEYS[7] string: the takeovers of the client_id, see takeovers.lua
+-- KEYS[7] sorted set: client_id -> end of its block, see operation.lua
+-- KEYS[8] string: the takeovers of the client_id, see takeovers.lua
 -- ARGV[1] client_id                                   ARGV[2] session_id
 -- ARGV[3] node                                        ARGV[4] connected_at, Unix ms
 -- ARGV[5] epoch of the place, "" for a new one        ARGV[6] state it has: "e" or "w"
@@ -18,6 +19,7 @@
 --   e  established: it is alone              w  wait and ask again
 --   r  replaced: a newer one is in the line  l  the node must renew its lease first
 --   t  too late: the connection was given up
+--   b  the client is blocked; newest session_id is for how long yet, ms
 -- and for a newcomer that gets no place, and is to be asked for no more
 --   o  occupied: somebody is in the line, and it takes over from nobody
 --   c  too many takeovers within a minute    f  likewise, and nobody was told so before
@@ -53,6 +55,10 @@ end
 local first_time = mine == nil
 -- one that never had a place, as far as it knows; who is established may come back whatever has become of the line
 local newcomer = first_time and ARGV[5] == "" and ARGV[6] == "w"
+if first_time and ARGV[6] == "w" then
+  local blocked = tonumber(redis.call("ZSCORE", KEYS[7], ARGV[1]) or 0)
+  if blocked > now then return { "b", "", text(blocked - now), "" } end
+end
 local settled = now >= tonumber(generation.settles_at)
 local ahead = holders[#holders]
 if newcomer and ARGV[12] == "no" then

@@ -1,6 +1,6 @@
 -- How often a client_id was taken over within the last minute; stands before claim.lua, for its KEYS and ARGV.
 --
--- KEYS[7] string: when it was, ms of Redis's own clock, a word for each; before them "told" where a newcomer has been refused
+-- KEYS[8] string: when it was, ms of Redis's own clock, a word for each; before them "told" where a newcomer has been refused
 -- since. It ends a minute after the last takeover, so that nothing is left behind. No safety depends on it: a loss of the data
 -- or a step of the clock makes room.
 
@@ -10,7 +10,7 @@ local minute = 60000
 local function crowded()
   local limit = tonumber(ARGV[13])
   if limit == 0 then return nil end
-  local before = redis.call("GET", KEYS[7]) or ""
+  local before = redis.call("GET", KEYS[8]) or ""
   local words = { string.match(before, "^told") }
   local told = #words == 1
   local count = 0
@@ -23,11 +23,11 @@ local function crowded()
   end
   if count >= limit then
     if told then return "c" end
-    redis.call("SET", KEYS[7], "told " .. before, "PX", text(minute))
+    redis.call("SET", KEYS[8], "told " .. before, "PX", text(minute))
     return "f"
   end
   words[#words + 1] = text(time)
-  redis.call("SET", KEYS[7], table.concat(words, " "), "PX", text(minute))
+  redis.call("SET", KEYS[8], table.concat(words, " "), "PX", text(minute))
   return nil
 end
 
