@@ -2,6 +2,7 @@ import { messageOf, ProgramError } from "../../../service/errors.ts";
 import { type Clock, delay, systemClock } from "../../../service/clock.ts";
 import { getLogger } from "../../../service/log.ts";
 import type { EventSource } from "../../events/events.ts";
+import { redact } from "../../redis_address.ts";
 import { type Connect, redisAt } from "../../redis_connection.ts";
 import type { SessionEntry } from "../../session_entry.ts";
 import type { Candidate, RegistryState, SessionRegistry } from "../registry.ts";
@@ -11,7 +12,7 @@ import { Lease, type LeaseHost } from "./lease.ts";
 import { Lines } from "./lines.ts";
 import { Memory } from "./memory.ts";
 import type { RegistryObserver } from "./observer.ts";
-import { type HeldLease, RedisStore } from "./redis_store.ts";
+import { hashTag, type HeldLease, RedisStore } from "./redis_store.ts";
 import { Nodes, Sweeper } from "./sweeper.ts";
 
 export type { RegistryObserver };
@@ -22,7 +23,7 @@ const log = getLogger(["solo", "registry"]);
 const COMPLAINT_MS = 60_000;
 
 export interface RedisRegistryOptions {
-  /** Where Redis is. */
+  /** Where Redis is, see redis_address.ts. */
   url: string;
   /** Stands in braces before every key and channel: not empty, and without braces. @default "solo" */
   prefix?: string;
@@ -66,15 +67,16 @@ export class RedisRegistry implements SessionRegistry {
   private constructor(options: RedisRegistryOptions) {
     const clock = options.clock ?? systemClock;
     const leaseMs = options.leaseMs ?? 10_000;
+    const prefix = options.prefix ?? "solo";
     const observe = options.observer ?? (() => undefined);
     const memory = this.#memory;
     this.#clock = clock;
     this.#leaseMs = leaseMs;
     this.#observe = observe;
     const store = this.#store = new RedisStore({
-      connect: options.connect ?? redisAt(options.url),
+      connect: options.connect ?? redisAt(options.url, hashTag(prefix)),
       clock,
-      prefix: options.prefix ?? "solo",
+      prefix,
       commandTimeoutMs: leaseMs / 4,
       onConnected: () => this.#lease.onConnected(),
       onLost: (error) => this.#lease.onLost(error),
@@ -107,6 +109,7 @@ export class RedisRegistry implements SessionRegistry {
    * them is out of reach, and not at all where Redis may have lost data.
    *
    * @throws {ProgramError} when there is no lease within `startTimeoutMs`; the text says why.
+   * @throws {TypeError} when `url` is no address.
    */
   static async start(options: RedisRegistryOptions): Promise<RedisRegistry> {
     const registry = new RedisRegistry(options);
@@ -226,16 +229,5 @@ export class RedisRegistry implements SessionRegistry {
       );
     }
     return true;
-  }
-}
-
-/** A Redis URL that may be printed. */
-function redact(url: string): string {
-  try {
-    const parsed = new URL(url);
-    if (parsed.password) parsed.password = "***";
-    return parsed.href;
-  } catch {
-    return url;
   }
 }
