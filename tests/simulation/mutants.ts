@@ -72,19 +72,19 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "no-settling": {
     missing: "the wait for who may have sessions that lost data knew of",
     promise: 1,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now))`]),
   },
   "short-settling": {
     missing: "a whole lease for those that cannot reach Redis at first",
     promise: 1,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now + lease / 10))`]),
   },
   "no-awaiting": {
     missing: "the wait for each node that is remembered",
     promise: 1,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`"node:" .. ARGV[i], "awaited")`, `"node:" .. ARGV[i], "announced")`]),
   },
   "no-witness": {

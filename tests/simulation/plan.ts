@@ -37,7 +37,7 @@ export interface Fault {
 }
 
 /** Sets of faults, and how often each is chosen. */
-export const FAULTS: Readonly<Record<"default" | "clock", Partial<Record<FaultKind, number>>>> = {
+export const FAULTS: Readonly<Record<"default" | "clock" | "loss", Partial<Record<FaultKind, number>>>> = {
   default: {
     kill: 4,
     stop: 5,
@@ -58,6 +58,16 @@ export const FAULTS: Readonly<Record<"default" | "clock", Partial<Record<FaultKi
     "redis-forget-scripts": 1,
   },
   clock: { "clock-forward": 5, "clock-back": 5 },
+  /** Data that is lost while processes are out of touch, and little else. */
+  loss: {
+    cut: 6,
+    stall: 6,
+    hold: 2,
+    join: 2,
+    "redis-restart-empty": 2,
+    "redis-flush": 6,
+    "redis-failover": 2,
+  },
 };
 
 export type FaultSet = keyof typeof FAULTS;

@@ -136,6 +136,20 @@ test("a process joins while another is out of touch, and the data is lost", {
   scenario.way(n, "open");
 });
 
+test("the data is lost while a process is out of touch that another remembers", {
+  rightly: "its sessions are respected until it has ended them",
+  mutant: "no-awaiting",
+  wrongly: "there are two",
+}, async (scenario, right) => {
+  const [a, b] = await scenario.started(2);
+  await scenario.established(a!, "kim");
+  scenario.way(a!, "cut");
+  scenario.redis.flush();
+  await scenario.established(b!, "kim");
+  assertOverlap(scenario, right);
+  scenario.way(a!, "open");
+});
+
 test("a process starts on an emptied Redis that another cannot reach yet", {
   rightly: "its clients wait for a lease",
   mutant: "short-settling",

@@ -1,7 +1,7 @@
 /** The programs of this project as child processes: from the sources, as bundles, or as executables. */
 
 import config from "../../deno.json" with { type: "json" };
-import { bundlesOf, permissionFlags, type PermissionSet, v8FlagsOf } from "../../tools/compile.ts";
+import { bundlesOf, permissionFlags, type PermissionSet, runtimeFlags } from "../../tools/compile.ts";
 import { Subprocess } from "./subprocess.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -41,7 +41,7 @@ export type ProgramName = keyof typeof ENTRY_POINTS;
  */
 export function commandOf(name: ProgramName, mayRead: string[] = []): string[] {
   const path = (relative: string) => new URL(relative, ROOT).pathname;
-  const run = [Deno.execPath(), "run", "-q", "--no-prompt", ...v8FlagsOf(name)];
+  const run = [Deno.execPath(), "run", "-q", "--no-prompt", ...runtimeFlags(name)];
   if (PROGRAMS === "sources") {
     const beside = mayRead.length > 0 ? [`--allow-read=${mayRead.join(",")}`] : [];
     return [...run, "--config", path("deno.json"), `-P=${name}`, ...beside, path(ENTRY_POINTS[name])];

@@ -56,7 +56,7 @@ export class Entrance {
     }
     const closed = this.#closed();
     if (closed) return closed;
-    const decision = this.#options.access.admit(request, info.remoteAddress);
+    const decision = this.#options.access.admit(request, info);
     return decision instanceof Promise ? this.#later(decision) : this.#enter(decision);
   }
 

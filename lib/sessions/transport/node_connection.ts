@@ -42,6 +42,8 @@ interface Held {
 /** What connections of one transport share. */
 export interface Hub {
   readonly attention: Attention;
+  /** The answer to the handshake waits for what will be sent behind it; somebody has to call `flush` in a moment. */
+  onHeld(connection: NodeConnection): void;
   /** The socket is closed, and its descriptor free. */
   onGone(connection: NodeConnection): void;
 }
@@ -57,6 +59,8 @@ export class NodeConnection implements Connection {
   /** Of the last frame, or of the close frame that was sent. */
   #tick: number;
   #pinged = false;
+  /** The socket is corked. */
+  #held = true;
   /** The close frame is on its way, or the peer's has come. */
   #closing = false;
   /** The peer's close frame has come. */
@@ -70,7 +74,7 @@ export class NodeConnection implements Connection {
   #evidence: PromiseWithResolvers<void> | undefined;
 
   /**
-   * @param socket Has been told 101; nobody else listens to it.
+   * @param socket Is corked and has been told 101; nobody else listens to it.
    * @param head What the peer has sent after its request.
    */
   constructor(hub: Hub, socket: Socket, head: Uint8Array, listener: ConnectionListener) {
@@ -91,10 +95,20 @@ export class NodeConnection implements Connection {
   /** Tells the listener that the connection is there. */
   open(): void {
     guarded(this.#socket as unknown as Held, () => this.#listener.onOpen(this));
+    if (this.#held) this.#hub.onHeld(this);
+  }
+
+  /** Lets go what was held back for what is sent behind it. */
+  flush(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#socket.uncork();
   }
 
   send(text: string): void {
-    if (!this.#closing) this.#writer.send(text, TEXT);
+    if (this.#closing) return;
+    this.#writer.send(text, TEXT);
+    this.flush();
   }
 
   close(code: number, reason: string): Promise<void> {
@@ -132,6 +146,7 @@ export class NodeConnection implements Connection {
       if (this.#answered) this.#socket.destroySoon();
       else if (this.#deaf) this.#socket.end(); // no answer will be seen
     });
+    this.flush();
   }
 
   #fault(fault: Fault): void {
