@@ -36,9 +36,13 @@ const FORMS =
  */
 export function parseRedisAddress(text: string): RedisAddress {
   const parts = text.match(
-    /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?([^?#]*)(?:\?([^#]*))?$/,
+    /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?([^@?#]*)(?:\?([^#]*))?$/,
   );
-  if (!parts) throw new TypeError(FORMS);
+  if (!parts) {
+    throw new TypeError(
+      text.includes("@") ? `${FORMS}; in a password @, / and % are %40, %2F and %25` : FORMS,
+    );
+  }
   const [, tls, kind = "single", user = "", hosts, path, query = ""] = parts;
   const list = hosts!.split(",");
   if (kind === "single" && list.length > 1) {
@@ -71,21 +75,6 @@ export function parseRedisAddress(text: string): RedisAddress {
     address.database = Number(database);
   }
   return address;
-}
-
-/**
- * An address that may be printed, whatever it looks like.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(redact("redis://solo:secret@a:6379"), "redis://solo:***@a:6379");
- * assert.equal(redact("redis+sentinel://a,b/m?sentinel_password=secret"), "redis+sentinel://a,b/m?sentinel_password=***");
- * assert.equal(redact("redis:/solo:sec@ret@a"), "redis:/solo:***@a");
- * ```
- */
-export function redact(text: string): string {
-  return text.replace(/^([^:]*:\/*[^:@]*:).*@/, "$1***@").replace(/(password=)[^&]*/g, "$1***");
 }
 
 function parseNode(text: string, defaultPort: number): { host: string; port: number } {

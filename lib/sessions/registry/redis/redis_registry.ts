@@ -1,8 +1,7 @@
-import { messageOf, ProgramError } from "../../../service/errors.ts";
+import { messageOf, ProgramError, withoutPasswords } from "../../../service/errors.ts";
 import { type Clock, delay, systemClock } from "../../../service/clock.ts";
 import { getLogger } from "../../../service/log.ts";
 import type { EventSource } from "../../events/events.ts";
-import { redact } from "../../redis_address.ts";
 import { type Connect, redisAt } from "../../redis_connection.ts";
 import type { SessionEntry } from "../../session_entry.ts";
 import type { Candidate, RegistryState, SessionRegistry } from "../registry.ts";
@@ -132,7 +131,7 @@ export class RedisRegistry implements SessionRegistry {
     }
     const why = cause ? messageOf(cause) || String(cause.name) : "it accepts connections but does not answer";
     throw new ProgramError(
-      `cannot use Redis at ${redact(options.url)} after ${timeoutMs / 1000} s: ${why}; ` +
+      `cannot use Redis at ${withoutPasswords(options.url)} after ${timeoutMs / 1000} s: ${why}; ` +
         "start it, correct --redis (or REDIS_URL), or run a single process with --redis off",
       { cause },
     );
