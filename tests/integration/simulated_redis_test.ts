@@ -21,7 +21,7 @@ class Pair implements AsyncDisposable {
 
   static async start(): Promise<Pair> {
     const redis = await Redis.start({ fresh: true });
-    const connection = redisAt(redis.url)(() => {});
+    const connection = redisAt(redis.url, "{solo}")(() => {});
     await connection.ready;
     return new Pair(redis, connection);
   }

@@ -11,6 +11,7 @@ const RARE = [
   "held-again",
   "no-reckoning",
   "clock-of-redis",
+  "early-places",
   "ended-unsettled",
 ];
 

@@ -1,4 +1,5 @@
-import { CONNECT_TIMEOUT_MS, type RedisConnection, type Reply } from "../../lib/sessions/redis_connection.ts";
+import type { RedisConnection, Reply } from "../../lib/sessions/redis_connection.ts";
+import { CONNECT_TIMEOUT_MS } from "../../lib/sessions/redis_primary.ts";
 import type { Peer, SimulatedRedis } from "./redis.ts";
 import type { World } from "./world.ts";
 

@@ -47,6 +47,12 @@ local function format(holders)
   return table.concat(words, "|")
 end
 
+-- Redis 7 and later has channels that belong to slots, as keys do: in a cluster such a message stays where it is sent. Whoever
+-- listens goes by the version of the same Redis, see redis_connection.ts.
+local function publish(channel, message)
+  redis.call(redis.REDIS_VERSION_NUM and "SPUBLISH" or "PUBLISH", channel, message)
+end
+
 -- The last 20,000 or so of what has become of established sessions, in the order in which it did, for whoever follows;
 -- written together with the line, so that both tell the same story. An entry's one field holds the words
 --   opened|replaced|closed session_id node epoch connected_at client_id
