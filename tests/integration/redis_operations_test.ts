@@ -32,7 +32,7 @@ async function linesRead(redis: Redis): Promise<Record<string, number>> {
 
 Deno.test("RedisRegistry, find: Redis does the same for one client among ten and among thousands", async () => {
   await using redis = await Redis.start();
-  await using registry = await start(redis, 600_000); // it renews every 30 s
+  await using registry = await start(redis, 36_000_000); // it renews, and looks after its sessions, twice an hour
   const costOfHundred = async () => {
     await redis.command("CONFIG", "RESETSTAT");
     for (let i = 0; i < 100; i++) {
@@ -58,8 +58,8 @@ Deno.test("RedisRegistry, end: a session of a process that never answers has end
   await ghost.claim("dead");
   assert.equal((await registry.find("dead"))?.node, ghost.node);
   assert.deepEqual(await registry.end("dead"), { kind: "ended" });
-  const leaseEnd = Number(await redis.command("ZSCORE", "solo:nodes", ghost.node)); // 0: swept
-  const [now, time] = (await redis.command("HMGET", "solo:generation", "now", "time")).split("\n").map(
+  const leaseEnd = Number(await redis.command("ZSCORE", "{solo}:nodes", ghost.node)); // 0: swept
+  const [now, time] = (await redis.command("HMGET", "{solo}:generation", "now", "time")).split("\n").map(
     Number,
   );
   const passed = Number((await redis.command("TIME")).split("\n")[0]) * 1000 + 1000 - time!;
@@ -73,7 +73,7 @@ Deno.test("RedisRegistry, end: an entry that nobody holds is gone, and newcomers
   await using b = await start(redis);
   const kim = await established(a, "kim");
   // what a rollback of the data would bring back: a has long ended it
-  const buckets = (await redis.command("KEYS", "solo:sessions:*")).split("\n");
+  const buckets = (await redis.command("KEYS", "{solo}:sessions:*")).split("\n");
   const line = await redis.command("HGET", buckets[0]!, "kim");
   a.release(kim);
   await until(async () => await redis.command("HGET", buckets[0]!, "kim") === "", "the release");
@@ -108,7 +108,7 @@ Deno.test("RedisRegistry, blocks: they outlast a loss of the data, and a process
   assert.deepEqual(await a.end("kim", { blockMs: 3_600_000 }), { kind: "nobody" });
   await until(() => b.blockedMs("kim") > 3_000_000, "the other one knows");
   await redis.command("FLUSHALL");
-  await until(async () => await redis.command("ZSCORE", "solo:blocked", "kim") !== "", "it is put back");
+  await until(async () => await redis.command("ZSCORE", "{solo}:blocked", "kim") !== "", "it is put back");
   await using c = await start(redis);
   await until(() => c.blockedMs("kim") > 3_000_000, "one that comes later knows");
   const refused = new TestCandidate("kim");
@@ -123,10 +123,10 @@ Deno.test("RedisRegistry, blocks: there is a bound, and beyond it nothing is don
   const kim = await established(registry, "kim");
   const far = String(Date.now() + 3_600_000);
   const fill = `for i = 1, 10000 do redis.call("ZADD", KEYS[1], ARGV[1], "other " .. i) end`;
-  await redis.command("EVAL", fill, "1", "solo:blocked", far);
+  await redis.command("EVAL", fill, "1", "{solo}:blocked", far);
   assert.deepEqual(await registry.end("kim", { blockMs: 1000 }), { kind: "full" });
   assert.equal(kim.state, "established");
-  await redis.command("ZADD", "solo:blocked", "1", "other 1"); // its block is over
+  await redis.command("ZADD", "{solo}:blocked", "1", "other 1"); // its block is over
   assert.deepEqual(await registry.end("kim", { blockMs: 1000 }), { kind: "ended" });
-  assert.equal(await redis.command("ZCARD", "solo:blocked"), "10000", "what is over is forgotten");
+  assert.equal(await redis.command("ZCARD", "{solo}:blocked"), "10000", "what is over is forgotten");
 });
