@@ -7,7 +7,7 @@ import { type ServerProcess, startProcess } from "./support/server_process.ts";
 const NODE_PACKAGES = ["ws@8.23.0", "@redis/client@6.3.1"];
 
 const CONFIG = new URL("../deno.json", import.meta.url).pathname;
-const SCRIPTS = new URL("../lib/sessions/registry/redis/lua", import.meta.url).pathname;
+const FOLDER = new URL(".", import.meta.url).pathname;
 
 export interface Contender {
   name: string;
@@ -72,7 +72,7 @@ export async function peers(url: string, folder: string): Promise<Contender[]> {
     const env = { NODE_PATH: `${folder}/node_modules` };
     found.push({
       name: "Node, ws + Redis",
-      start: () => startProcess(["node", pathOf("sessions_peer_node.mjs"), url, "peer-node", SCRIPTS], env),
+      start: () => startProcess(["node", pathOf("sessions_peer_node.mjs"), url, "peer-node", FOLDER], env),
     });
   } else {console.log(
       `  left out: the peer in Node; it needs node and npm install ${NODE_PACKAGES.join(" ")}`,
@@ -86,7 +86,7 @@ export async function peers(url: string, folder: string): Promise<Contender[]> {
   if (python) {
     found.push({
       name: "Python, aiohttp + Redis",
-      start: () => startProcess([python, pathOf("sessions_peer_python.py"), url, "peer-python", SCRIPTS]),
+      start: () => startProcess([python, pathOf("sessions_peer_python.py"), url, "peer-python", FOLDER]),
     });
   } else {console.log(
       "  left out: the peer in Python; on Debian: apt-get install python3-aiohttp python3-redis",

@@ -75,6 +75,7 @@ async function fill(url: string): Promise<void> {
     clock: systemClock,
     prefix: "solo",
     commandTimeoutMs: 10_000,
+    takeoverLimit: 0,
     onConnected: connected.resolve,
     onLost: connected.reject,
   });
@@ -102,6 +103,7 @@ async function fill(url: string): Promise<void> {
         sessionId: crypto.randomUUID(),
         node,
         connectedAtMs: Date.now(),
+        takesOver: true,
         epoch: "",
         established: true,
         generation,
@@ -116,7 +118,7 @@ async function fill(url: string): Promise<void> {
 async function copyToOneHash(redis: Redis): Promise<void> {
   const copied = await redis.command(
     "EVAL",
-    `for _, key in ipairs(redis.call("KEYS", "solo:sessions:*")) do
+    `for _, key in ipairs(redis.call("KEYS", "{solo}:sessions:*")) do
        local content = redis.call("HGETALL", key)
        for i = 1, #content, 2 do redis.call("HSET", KEYS[1], content[i], content[i + 1]) end
      end

@@ -1,24 +1,20 @@
-"""The job of ws-server in Python, as its users would write it: aiohttp, redis-py, and the very scripts of this
-project, so that every session is claimed, evicted, confirmed and released exactly as here.
+"""The job of ws-server in Python, as its users would write it: aiohttp, redis-py, a script to claim and one to release, and
+pub/sub between processes. Cheaper than ours: it has no lease, and notices neither a dead process nor lost data.
 
 python3 sessions_peer_python.py <Redis URL> <prefix> <folder of the scripts>
 """
 
 import asyncio
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import redis.asyncio
 from aiohttp import web
 
-LEASE_MS = 10_000
 url, prefix, folder = sys.argv[1:]
 node = uuid.uuid4().hex[:8]
-SESSIONS, NODES, EPOCH, GENERATION, EVENTS, CHANNEL = (
-    prefix + end for end in (":sessions", ":nodes", ":epoch", ":generation", ":events", ":node:")
-)
+KEY, CHANNEL = f"{prefix}:sessions", f"{prefix}:node:"
 
 store = redis.asyncio.Redis.from_url(url, decode_responses=True)
 sessions = {}  # session_id -> Session
@@ -26,10 +22,10 @@ tasks = set()  # asyncio itself keeps no reference to a task
 
 
 def script(name):
-    return store.register_script((Path(folder) / "line.lua").read_text() + (Path(folder) / f"{name}.lua").read_text())
+    return store.register_script((Path(folder) / f"sessions_peer_{name}.lua").read_text())
 
 
-claim_script, release_script, renew_script = script("claim"), script("release"), script("renew")
+claim_script, release_script = script("claim"), script("release")
 
 
 def spawn(coroutine):
@@ -42,24 +38,17 @@ class Session:
     def __init__(self, client_id, socket):
         self.client_id, self.socket = client_id, socket
         self.session_id = str(uuid.uuid4())
-        self.connected_at = int(time.time() * 1000)
-        self.epoch = ""
         self.established = False
         self.closing = None
 
     async def ask(self):
         while sessions.get(self.session_id) is self and not self.established:
-            valid_until = int(time.time() * 1000) + LEASE_MS // 4
-            reply = await claim_script(
-                [SESSIONS, NODES, EPOCH, GENERATION, EVENTS],
-                [self.client_id, self.session_id, node, self.connected_at, self.epoch, "w", valid_until, CHANNEL],
-            )
+            answer = await claim_script([KEY], [self.client_id, self.session_id, node, CHANNEL])
             if sessions.get(self.session_id) is not self:
                 return
-            self.epoch = reply[1] or self.epoch
-            if reply[0] == "e":
+            if answer == "established":
                 return await self.establish()
-            if reply[0] == "r":
+            if answer == "replaced":
                 return await self.evict()
             await asyncio.sleep(0.2)
 
@@ -76,8 +65,7 @@ class Session:
 
     async def release(self):
         if sessions.pop(self.session_id, None):
-            mode = "held" if self.established else "ended"
-            await release_script([SESSIONS, GENERATION, NODES, EVENTS], [self.client_id, self.session_id, CHANNEL, mode])
+            await release_script([KEY], [self.client_id, self.session_id, CHANNEL])
 
 
 async def connect(request):
@@ -96,19 +84,6 @@ async def connect(request):
     return socket
 
 
-async def renew(leased):
-    generation = ""
-    while True:
-        mode = "renew" if generation else "join"
-        reply = await renew_script([NODES, GENERATION, EVENTS], [node, LEASE_MS, generation, mode, 0, ""])
-        if reply[0] == "lapsed":
-            sys.exit("the lease is over")
-        if not generation:
-            generation = reply[1]
-            leased.set()
-        await asyncio.sleep(LEASE_MS / 20 / 1000)
-
-
 async def hear(channel):
     async for message in channel.listen():
         if message["type"] != "message":
@@ -122,9 +97,6 @@ async def main():
     channel = store.pubsub()
     await channel.subscribe(CHANNEL + node)
     spawn(hear(channel))
-    leased = asyncio.Event()
-    spawn(renew(leased))
-    await leased.wait()
     app = web.Application()
     app.router.add_get("/", connect)
     runner = web.AppRunner(app, access_log=None)

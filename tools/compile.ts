@@ -55,10 +55,13 @@ export function permissionFlags(set: PermissionSet): string[] {
   });
 }
 
-/** The flag of `deno run` and `deno compile` that tells V8 what it is told for a program, if anything. */
-export function v8FlagsOf(name: string): string[] {
-  const flags = PROGRAMS[name]!.v8Flags;
-  return flags === undefined ? [] : [`--v8-flags=${flags.join(",")}`];
+/** The flags of `deno run` and `deno compile` that say how a program runs where no deno.json does. */
+export function runtimeFlags(name: string): string[] {
+  const { v8Flags } = PROGRAMS[name]!;
+  return [
+    ...config.unstable.map((feature) => `--unstable-${feature}`),
+    ...v8Flags === undefined ? [] : [`--v8-flags=${v8Flags.join(",")}`],
+  ];
 }
 
 /** Runs a command to its end; what it writes to standard error is printed when it fails. */
@@ -94,7 +97,7 @@ function compile(name: string, passedOn: string[]): void {
   run(Deno.env.get("DENO_COMPILE") ?? Deno.execPath(), [
     ...["compile", "--quiet", "--no-config", "--no-check", "--no-prompt"],
     ...permissionFlags((config.permissions as Record<string, PermissionSet>)[name]!),
-    ...v8FlagsOf(name),
+    ...runtimeFlags(name),
     ...workers.flatMap((file) => ["--include", file]),
     ...["--output", name, ...passedOn, program],
   ]);

@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 /** The thread that starts workers, so that the one that serves clients need not wait for them; see workers.ts. */
 
-import type { FromNursery, ToNursery } from "./workers.ts";
+import { type FromNursery, TASKS_WORKER, type ToNursery } from "./workers.ts";
 
 const workers = new Map<number, Worker>();
 
@@ -13,7 +13,7 @@ self.onmessage = ({ data: words, ports }: MessageEvent<ToNursery>) => {
     return;
   }
   const number = words.start;
-  const worker = new Worker(words.url, { type: "module", name: "tasks" });
+  const worker = new Worker(words.url, TASKS_WORKER);
   worker.onerror = (event) => {
     event.preventDefault(); // else the error ends this thread too
     self.postMessage({ died: number, message: event.message } satisfies FromNursery);

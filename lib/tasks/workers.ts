@@ -11,6 +11,9 @@ export interface Assignment {
 /** What a worker says on the port that it was given, once it has told whoever started it that it is up. */
 export type FromWorker = "ready" | Outcome;
 
+/** How a thread for tasks is started: none of them needs a right. */
+export const TASKS_WORKER: WorkerOptions = { type: "module", name: "tasks", deno: { permissions: "none" } };
+
 /** What the nursery is asked: to start a worker, whose port comes along, or to end one. */
 export type ToNursery = { start: number; url: string } | { end: number };
 
@@ -92,6 +95,7 @@ export class Workers implements Disposable {
     this.#nursery = new Worker(new URL("./worker_nursery.ts", import.meta.url), {
       type: "module",
       name: "nursery",
+      deno: { permissions: { read: "inherit" } }, // to load the modules of its workers
     });
     this.#nursery.onmessage = ({ data: { died, message } }: MessageEvent<FromNursery>) =>
       this.#nurslings.get(died)?.die(message);
@@ -118,7 +122,7 @@ export class Workers implements Disposable {
   }
 
   #startHere(): WorkerThread {
-    const worker = new Worker(this.#url, { type: "module", name: "tasks" });
+    const worker = new Worker(this.#url, TASKS_WORKER);
     const { port1, port2 } = new MessageChannel();
     const thread = new WorkerThread(port1, () => {
       port2.close(); // where it was not given away

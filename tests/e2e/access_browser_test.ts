@@ -64,7 +64,7 @@ class Guarded implements AsyncDisposable {
       return new Response("<title>a page</title>", { headers: { "content-type": "text/html" } });
     }
     if (request.headers.get("upgrade")) {
-      const decision = await this.#access?.admit(request, remoteAddress);
+      const decision = await this.#access?.admit(request, { remoteAddress });
       if (decision?.kind === "refused") return new Response(decision.line, decision);
       const { socket, response } = Deno.upgradeWebSocket(request, { protocol: decision?.protocol });
       socket.onopen = () => socket.send(decision?.clientId ?? "anyone");

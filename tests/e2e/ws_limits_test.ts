@@ -58,7 +58,7 @@ for (const transport of TRANSPORTS) {
     ),
     fn: async () => {
       const args = ["--drain-delay", "5", "--transport", transport];
-      await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args });
+      await using cluster = await Cluster.start({ nodes: 2, args });
       const [leaving, staying] = cluster.servers;
       const clients = await Promise.all(
         Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
@@ -109,6 +109,8 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
         /^ERROR: option '--port <port>' argument '99999' is invalid. Give a whole number from 0 to 65535; see ws-server --help\n$/,
       ],
       [["--prot", "1"], /^ERROR: unknown option '--prot' \(Did you mean --port\?\); see ws-server --help\n$/],
+      [["--redis-prefix", "{solo}"], /^ERROR: .*--redis-prefix.*without \{ and \}.*\n$/],
+      [["--redis-prefix", ""], /^ERROR: .*--redis-prefix.*one or more characters.*\n$/],
       [["--redis", "localhost"], /^ERROR: .*Give redis:\/\/<host>:<port>.*\n$/],
       [["--lease", "soon"], /^ERROR: .*Give a number of seconds, 1 or more.*\n$/],
       [["--transport", "bun"], /^ERROR: .*Allowed choices are auto, deno, node.*\n$/],
@@ -185,7 +187,7 @@ Deno.test("ws-server health: exit 0 for a ready server, 1 with one line for any 
 });
 
 Deno.test("ws-server: a signal that comes while it starts ends it too", async () => {
-  await using cluster = await Cluster.start({ nodes: 1, leaseS: 10 }); // joining takes a second
+  await using cluster = await Cluster.start({ nodes: 1 }); // joining takes a second
   const program = new Program("ws-server", ["--host", "127.0.0.1", "--port", "0", ...cluster.flags]);
   await using _ending = program;
   await program.line(/holds a lease/);

@@ -133,7 +133,9 @@ Deno.test("accessOf: the flags make the access that they describe", async () => 
   ]));
   const claims = { device: "kim", aud: "solo", iss: "id", exp: inSeconds(60) };
   const admit = async (token: string) =>
-    await access.admit({ url: "/", headers: new Headers({ authorization: `Bearer ${token}` }) }, "::1");
+    await access.admit({ url: "/", headers: new Headers({ authorization: `Bearer ${token}` }) }, {
+      remoteAddress: "::1",
+    });
   const admitted = await admit(await signWithSecret(SECRET, claims));
   assert.ok(admitted.kind === "admitted" && admitted.clientId === "kim");
   for (const wrong of [{ aud: "x" }, { iss: "x" }, { device: 1 }]) {
@@ -184,8 +186,10 @@ Deno.test("Access: no secret and no token is ever logged, whatever comes", async
     "y".repeat(64 * 1024),
   ];
   for (const token of tokens) {
-    await access.admit({ url: `/?token=${token}`, headers: new Headers() }, "::1");
-    await access.admit({ url: "/", headers: new Headers({ authorization: `Bearer ${token}` }) }, "::1");
+    await access.admit({ url: `/?token=${token}`, headers: new Headers() }, { remoteAddress: "::1" });
+    await access.admit({ url: "/", headers: new Headers({ authorization: `Bearer ${token}` }) }, {
+      remoteAddress: "::1",
+    });
   }
   await Deno.writeTextFile(file.path, other);
   const text = log.lines.join("\n");

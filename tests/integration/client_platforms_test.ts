@@ -276,6 +276,14 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
         assert.deepEqual(await subject.timers(), []);
         assert.ok(newer.isOpen);
       });
+      await t.step("refused, since it takes over from nobody", async () => {
+        await using holder = await WsClient.establish(port, "kim");
+        await using subject = await play(platform, { url: `${url}?takeover=no`, clientId: "kim" });
+        const { code, reason, waitMs } = await endOf(subject);
+        assert.deepEqual([code, reason, waitMs], [4408, "the client is connected already", undefined]);
+        assert.deepEqual(await subject.timers(), []);
+        assert.ok(holder.isOpen);
+      });
       await t.step("its server frozen for longer than a lease", async () => {
         await using subject = await play(platform, { url, clientId: "frozen" });
         const before = await sessionOf(subject);
@@ -325,7 +333,8 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
         assert.equal(await server.program.stop("SIGTERM"), 0);
         const { code, reason, waitMs } = await endOf(subject);
         assert.equal(code, 1001);
-        assert.match(reason, /^the server is going away/);
+        const [, withinS] = /^the server is going away; reconnect within (\d+) s$/.exec(reason) ?? [];
+        assert.equal(waitMs, 0.5 * 1000 * Number(withinS), reason);
         server = await startServer("ws-server", flags);
         await subject.advance(waitMs!);
         await sessionAtLast(subject);

@@ -86,7 +86,7 @@ async function liveThrough(redis: Redis): Promise<void> {
     "it is announced again",
   );
   const { node } = here.registry;
-  await redis.command("ZREM", "solo:nodes", node);
+  await redis.command("ZREM", "{solo}:nodes", node);
   await until(
     () => here.registry.node !== node && here.registry.state === "ready",
     "it is back by a new name",
@@ -125,7 +125,7 @@ for (
       "return redis.call('get', 'other:epoch')",
       "0",
     ]],
-    ["a key whose name only begins like ours", ["GET", "solo2:epoch"]],
+    ["a key whose name only begins like ours", ["GET", "{solo}2:epoch"]],
     ["a channel of another service", ["PUBLISH", "other:node:1", "evict"]],
     ["all keys", ["KEYS", "*"]],
     ["all data", ["FLUSHALL"]],
@@ -141,7 +141,7 @@ for (
     await using folder = await temporaryFolder();
     await using redis = await redisWithUser(folder.path);
     const as = ["--user", "solo", "--pass", PASSWORD, "--no-auth-warning"];
-    assert.equal(await redis.command(...as, "SET", "solo:epoch", "1"), "OK");
+    assert.equal(await redis.command(...as, "SET", "{solo}:epoch", "1"), "OK");
     assert.match(
       await redis.command(...as, ...command),
       /NOPERM|permission|can't access|can't run/,

@@ -308,8 +308,8 @@ Deno.test("RedisRegistry: entries of a dead node are not listed, make way at onc
   await until(async () => (await listed(a)).length === 1, "gone with the lease");
   await established(a, "ghost");
   await until(async () => await lineOf(redis, "other ghost") === "", "the other is swept");
-  await until(async () => await redis.command("ZCARD", "solo:nodes") === "1", "the dead node is forgotten");
-  assert.equal(await redis.command("HLEN", "solo:members"), "1");
+  await until(async () => await redis.command("ZCARD", "{solo}:nodes") === "1", "the dead node is forgotten");
+  assert.equal(await redis.command("HLEN", "{solo}:members"), "1");
 });
 
 Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async () => {
@@ -341,14 +341,14 @@ Deno.test("RedisRegistry: one that leaves in order leaves nothing behind", async
   await established(b, "kim");
   await b[Symbol.asyncDispose]();
   assert.deepEqual(await listed(a), []);
-  assert.equal(await redis.command("ZCARD", "solo:nodes"), "1");
+  assert.equal(await redis.command("ZCARD", "{solo}:nodes"), "1");
 });
 
 /** Where the line of a client stands. */
 function bucketOf(clientId: string): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < clientId.length; i++) hash = Math.imul(hash ^ clientId.charCodeAt(i), 0x01000193);
-  return `solo:sessions:${(hash >>> 0) % 256}`;
+  return `{solo}:sessions:${(hash >>> 0) % 256}`;
 }
 
 /** The line of a client as it stands in Redis. */

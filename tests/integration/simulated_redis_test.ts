@@ -44,6 +44,7 @@ function command(random: Random): string[] {
   return random.of([
     () => ["GET", "text"],
     () => ["SET", "text", random.of(["", "1", "1700000000000000"])],
+    () => ["SET", "text", "ends", "PX", "100000"],
     () => ["DEL", random.of(["text", "hash", "sorted"])],
     () => ["HGET", "hash", field()],
     () => ["HSET", "hash", field(), random.of(["", "x y|z", "7"])],
@@ -97,7 +98,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
   const random = new Random("scripts");
   let timeMs = 1_700_000_000_000;
   let run = "a".repeat(40);
-  const key = (name: string) => `solo:${name}`;
+  const key = (name: string) => `{solo}:${name}`;
   const generations: string[] = [""];
   for (let i = 0; i < 1500; i++) {
     timeMs += random.of([1, 5, 200, 3000, -1000]);
@@ -116,7 +117,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
       ],
       () => [
         "claim",
-        ["generation", "sessions", "nodes", "members", "epoch", "events"],
+        ["generation", "sessions", "nodes", "members", "epoch", "events", "blocked", "takeovers"],
         [
           ...[
             client,
@@ -127,13 +128,13 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
             random.of(["e", "w"]),
           ],
           ...[random.of(["1", "2"]), generation, String(timeMs + random.of([0, 500, -1]))],
-          ...[random.of(["", "250"]), "solo:node:"],
+          ...[random.of(["", "250"]), "{solo}:node:", random.of(["yes", "no"]), random.of(["0", "2"])],
         ],
       ],
       () => [
         "release",
         ["generation", "sessions", "nodes", "events"],
-        [client, session, "solo:node:", random.of(["held", "ended", "dead"])],
+        [client, session, "{solo}:node:", random.of(["held", "ended", "dead"])],
       ],
       () => ["nodes", ["generation", "nodes"], []],
       () => ["forget", ["generation", "nodes", "members"], [random.of(["", "n1"]), "n2"]],
@@ -155,5 +156,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
         `${i}: ${name}`,
       );
     }
+    const takeovers = await pair.connection.send<string>("GET", key("takeovers"));
+    assert.equal(pair.data.run(["GET", key("takeovers")], 0), takeovers, `${i}: ${name}`);
   }
 });

@@ -43,6 +43,16 @@ async function outcomes(queue: TaskQueue, tasks: Task[]): Promise<string[]> {
   return ended;
 }
 
+Deno.test("Executor: its workers have no rights, the first and those that follow", async () => {
+  using run = start({ workerUrl: FAULTY });
+  const tasks = ["rights", "die", "rights"].map((data) => run.add("revers", data));
+  assert.deepEqual(await outcomes(run.queue, tasks), [
+    "1 ",
+    "2 the worker died: Uncaught Error: out of order",
+    "3 ",
+  ]);
+});
+
 Deno.test("Executor: executes tasks in their order, one at a time", async () => {
   using run = start();
   const tasks = [

@@ -46,6 +46,7 @@ function candidates(
       clientId: candidate.clientId,
       sessionId: candidate.sessionId,
       connectedAtMs: candidate.connectedAtMs,
+      takesOver: candidate.takesOver,
       establish: () => candidate.establish(),
       revoke: (reason) => candidate.revoke(reason),
       cut: () => candidate.cut(),
@@ -73,19 +74,19 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "no-settling": {
     missing: "the wait for who may have sessions that lost data knew of",
     promise: 1,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now))`]),
   },
   "short-settling": {
     missing: "a whole lease for those that cannot reach Redis at first",
     promise: 1,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now + lease / 10))`]),
   },
   "no-awaiting": {
     missing: "the wait for each node that is remembered",
     promise: 1,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`"node:" .. ARGV[i], "awaited")`, `"node:" .. ARGV[i], "announced")`]),
   },
   "no-witness": {
@@ -169,6 +170,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         },
       };
     },
+  },
+  "no-refusal": {
+    missing: "the refusal of one that takes over from nobody",
+    promise: 2,
+    faults: ["default"],
+    make: patch([`if newcomer and ARGV[12] == "no" then`, `if false then`]),
+  },
+  "early-places": {
+    missing: "the wait of one that takes over from nobody for who may be announced",
+    promise: 2,
+    faults: ["default"],
+    make: patch([`if not settled then return { "w", "" } end`, ``]),
   },
   "held-again": {
     missing: "the difference between what is told at once and what is told again, after a rollback",

@@ -39,30 +39,41 @@ export interface Fault {
 }
 
 /** Sets of faults, and how often each is chosen. */
-export const FAULTS: Readonly<Record<"default" | "clock" | "operator", Partial<Record<FaultKind, number>>>> =
-  {
-    default: {
-      kill: 4,
-      stop: 5,
-      leave: 1,
-      join: 3,
-      "wall-clock": 1,
-      cut: 4,
-      stall: 5,
-      hold: 4,
-      slow: 3,
-      batch: 2,
-      "redis-pause": 4,
-      "redis-restart-empty": 3,
-      "redis-restart-older": 2,
-      "redis-failover": 3,
-      "redis-failover-back": 2,
-      "redis-flush": 3,
-      "redis-forget-scripts": 1,
-    },
-    clock: { "clock-forward": 5, "clock-back": 5 },
-    operator: { end: 10 },
-  };
+export const FAULTS: Readonly<
+  Record<"default" | "clock" | "loss" | "operator", Partial<Record<FaultKind, number>>>
+> = {
+  default: {
+    kill: 4,
+    stop: 5,
+    leave: 1,
+    join: 3,
+    "wall-clock": 1,
+    cut: 4,
+    stall: 5,
+    hold: 4,
+    slow: 3,
+    batch: 2,
+    "redis-pause": 4,
+    "redis-restart-empty": 3,
+    "redis-restart-older": 2,
+    "redis-failover": 3,
+    "redis-failover-back": 2,
+    "redis-flush": 3,
+    "redis-forget-scripts": 1,
+  },
+  clock: { "clock-forward": 5, "clock-back": 5 },
+  /** Data that is lost while processes are out of touch, and little else. */
+  loss: {
+    cut: 6,
+    stall: 6,
+    hold: 2,
+    join: 2,
+    "redis-restart-empty": 2,
+    "redis-flush": 6,
+    "redis-failover": 2,
+  },
+  operator: { end: 10 },
+};
 
 export type FaultSet = keyof typeof FAULTS;
 

@@ -31,6 +31,8 @@ export interface ProcessOptions {
   way: Way;
   name: string;
   leaseMs: number;
+  /** How many takeovers of a client a minute has room for. */
+  takeoverLimit: number;
   /** How fast its clock goes. */
   rate: number;
   costs: Costs;
@@ -77,11 +79,12 @@ export class SimulatedProcess {
 
   /** Starts the registry; one that cannot have a lease ends the process. */
   async start(startTimeoutMs: number, onEnd: () => void): Promise<void> {
-    const { leaseMs, way } = this.options;
+    const { leaseMs, takeoverLimit, way } = this.options;
     try {
       this.registry = await RedisRegistry.start({
         url: "redis://simulated",
         leaseMs,
+        takeoverLimit,
         startTimeoutMs,
         clock: this.options.mutation.clock?.(this.clock) ?? this.clock,
         nodeName: () => `${this.name}.${++this.#nodes}`,
@@ -94,8 +97,8 @@ export class SimulatedProcess {
   }
 
   /** A client has connected. */
-  connect(clientId: string): SimulatedSession {
-    const session = new SimulatedSession(this, clientId);
+  connect(clientId: string, takesOver: boolean = true): SimulatedSession {
+    const session = new SimulatedSession(this, clientId, takesOver);
     this.sessions.add(session);
     this.options.witness.onClaim(session);
     const candidate = this.options.mutation.candidate?.(session) ?? session;
@@ -252,7 +255,11 @@ export class SimulatedSession implements Candidate {
   onOver: (left: boolean) => void = () => {};
   #left = false;
 
-  constructor(readonly process: SimulatedProcess, readonly clientId: string) {
+  constructor(
+    readonly process: SimulatedProcess,
+    readonly clientId: string,
+    readonly takesOver: boolean,
+  ) {
     const { world } = process.options;
     this.sessionId = `${clientId}-${world.random.integer(0, 1e9)}`;
     this.connectedAtMs = Math.floor(WALL_MS + world.nowMs);

@@ -74,6 +74,12 @@ export class SimulatedRedis {
     return this.#runId;
   }
 
+  /** The lines of all clients. */
+  get lines(): string[] {
+    const { data } = this;
+    return data.keys("{solo}:sessions:").flatMap((key) => [...data.hash(key).values()]);
+  }
+
   // ---- what goes wrong ----------------------------------------------------------------------------------------------
 
   /** It stands still: connections stay, and what arrives waits. */

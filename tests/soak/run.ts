@@ -71,7 +71,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const start = async (name: "ws-server" | "tasks-server", args: string[]) =>
     running.use(await startServer(name, args));
   const ws: Server[] = [];
-  for (let i = 0; i < servers; i++) ws.push(await start("ws-server", ["--redis", redis.url]));
+  for (let i = 0; i < servers; i++) {
+    ws.push(await start("ws-server", ["--redis", redis.url, "--takeover-limit", "0"]));
+  }
   const tasks = await start("tasks-server", ["--delay-factor", "0", "--keep-results", "10000"]);
   const stream = running.use(new TaskStream(tasks.port, options.tasksPerS));
   const loads = Array.from({ length: LOADS }, (_, i) =>
@@ -138,7 +140,7 @@ async function measure(
 
 /** Lines of clients in all buckets. */
 const COUNT_SESSIONS =
-  "local n = 0 for i = 0, 255 do n = n + redis.call('HLEN', 'solo:sessions:' .. i) end return n";
+  "local n = 0 for i = 0, 255 do n = n + redis.call('HLEN', '{solo}:sessions:' .. i) end return n";
 
 function leastEstablished({ connections, droppedPerS }: SoakOptions): number {
   return connections * (1 - AWAY) - droppedPerS * MAX_AWAY_S;

@@ -2,7 +2,7 @@
 
 import axe from "axe-core";
 import { PATIENCE_MS } from "./wait.ts";
-import type { Browser as Chromium, Page, Route } from "playwright-core";
+import type { Browser as Chromium, BrowserContext, Page, Route } from "playwright-core";
 
 // It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
 // variable of the library that it looks with puts that off for ever.
@@ -36,14 +36,22 @@ export interface PageOptions {
   password?: string;
 }
 
+/** The process, which all tests of a file share: it takes more than a second to start. */
+let process: Promise<Chromium> | undefined;
+
+Deno.test.afterAll(async () => await (await process)?.close());
+
+/** A browser as a test sees it; what one leaves in its pages no other finds. */
 export class Browser implements AsyncDisposable {
   /** What the pages have complained of: console errors, exceptions, and violations of the content policy. */
   readonly complaints: string[] = [];
+  readonly #contexts: BrowserContext[] = [];
 
   private constructor(readonly browser: Chromium) {}
 
   static async start(): Promise<Browser> {
-    return new Browser(await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS }));
+    process ??= chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
+    return new Browser(await process);
   }
 
   /** A page with storage of its own. */
@@ -53,6 +61,7 @@ export class Browser implements AsyncDisposable {
       ...{ locale: language, viewport: size, colorScheme: colors },
       ...options.password && { httpCredentials: { username: "anyone", password: options.password } },
     });
+    this.#contexts.push(context);
     await context.addInitScript(OBSERVE_TASKS);
     if (options.files) {
       await context.route("**/*", (route) => answerFrom(options.files!, route));
@@ -71,7 +80,7 @@ export class Browser implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.browser.close();
+    await Promise.all(this.#contexts.map((context) => context.close()));
   }
 }
 

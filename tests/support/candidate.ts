@@ -15,7 +15,11 @@ export class TestCandidate implements Candidate {
   /** Kept when its end may be evident. */
   evidence: Promise<void> = Promise.resolve();
 
-  constructor(readonly clientId: string, readonly journal: string[] = []) {}
+  constructor(
+    readonly clientId: string,
+    readonly journal: string[] = [],
+    readonly takesOver: boolean = true,
+  ) {}
 
   get state(): string {
     return this.events.at(-1) ?? "waiting";

@@ -6,10 +6,13 @@ import { IN_TURN } from "./transports.ts";
 import { until } from "./wait.ts";
 import { WsClient } from "./ws_client.ts";
 
+/** A lease that a process keeps on the busiest machine, for tests in which none is to end, s. */
+export const LASTING_LEASE_S = 30;
+
 export interface ClusterOptions {
   /** How many processes. @default 3 */
   nodes?: number;
-  /** @default 5 */
+  /** @default LASTING_LEASE_S */
   leaseS?: number;
   /** More flags for each process. `--transport` makes it the same for all. */
   args?: string[];
@@ -20,11 +23,15 @@ export class Cluster implements AsyncDisposable {
 
   private constructor(readonly redis: Redis, readonly servers: Server[], readonly flags: string[]) {}
 
-  static async start({ nodes = 3, leaseS = 5, args = [] }: ClusterOptions = {}): Promise<Cluster> {
+  static async start(
+    { nodes = 3, leaseS = LASTING_LEASE_S, args = [] }: ClusterOptions = {},
+  ): Promise<Cluster> {
     const redis = await Redis.start();
     const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
     try {
-      await Promise.all(Array.from({ length: nodes }, () => cluster.add()));
+      const adding = Array.from({ length: nodes }, () => cluster.add());
+      await Promise.allSettled(adding); // what is still being started when another has failed has to be ended too
+      await Promise.all(adding);
       // on a new Redis the first session waits until it is clear that no older process holds one
       const first = await WsClient.establish(cluster.port(0), "first");
       await first[Symbol.asyncDispose]();

@@ -16,7 +16,8 @@ self.onmessage = ({ ports }: MessageEvent) => {
     if (data === "close") return self.close();
     if (data === "die") throw new Error("out of order");
     if (data === "busy") beBusy();
-    port.postMessage({ result: data === "who" ? identity : data });
+    const result = data === "who" ? identity : data === "rights" ? rights() : data;
+    port.postMessage({ result });
   };
   port.postMessage("ready");
 };
@@ -26,4 +27,10 @@ self.postMessage("up");
 function beBusy(): void {
   const startMs = performance.now();
   while (performance.now() - startMs < BUSY_MS);
+}
+
+/** The names of the permissions that the thread has. */
+function rights(): string {
+  const names = ["read", "write", "net", "env", "run", "sys", "ffi", "import"] as const;
+  return names.filter((name) => Deno.permissions.querySync({ name }).state === "granted").join();
 }

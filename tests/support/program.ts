@@ -1,7 +1,7 @@
 /** The programs of this project as child processes: from the sources, as bundles, or as executables. */
 
 import config from "../../deno.json" with { type: "json" };
-import { bundlesOf, permissionFlags, type PermissionSet, v8FlagsOf } from "../../tools/compile.ts";
+import { bundlesOf, permissionFlags, type PermissionSet, runtimeFlags } from "../../tools/compile.ts";
 import { Subprocess } from "./subprocess.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -41,7 +41,7 @@ export type ProgramName = keyof typeof ENTRY_POINTS;
  */
 export function commandOf(name: ProgramName, mayRead: string[] = []): string[] {
   const path = (relative: string) => new URL(relative, ROOT).pathname;
-  const run = [Deno.execPath(), "run", "-q", "--no-prompt", ...v8FlagsOf(name)];
+  const run = [Deno.execPath(), "run", "-q", "--no-prompt", ...runtimeFlags(name)];
   if (PROGRAMS === "sources") {
     const beside = mayRead.length > 0 ? [`--allow-read=${mayRead.join(",")}`] : [];
     return [...run, "--config", path("deno.json"), `-P=${name}`, ...beside, path(ENTRY_POINTS[name])];
@@ -97,19 +97,27 @@ export interface Server extends AsyncDisposable {
   port: number;
 }
 
+/** How often a server is started whose Redis does not answer. */
+const MAX_STARTS = 10;
+
 /** Starts a server on a free port of the loopback address and waits until it says that it listens. */
 export async function startServer(
   name: "ws-server" | "tasks-server",
   args: string[] = [],
   options: ProgramOptions = {},
 ): Promise<Server> {
-  const program = new Program(name, ["--host", "127.0.0.1", "--port", "0", ...args], options);
-  try {
-    const [, port] = await program.line(/listening on \S*?:(\d+)/);
-    return { program, port: Number(port), [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
-  } catch (error) {
-    await program[Symbol.asyncDispose]();
-    throw error;
+  for (let starts = 1;; starts++) {
+    const program = new Program(name, ["--host", "127.0.0.1", "--port", "0", ...args], options);
+    try {
+      const [, port] = await program.line(/listening on \S*?:(\d+)/);
+      return { program, port: Number(port), [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
+    } catch (error) {
+      await program[Symbol.asyncDispose]();
+      // on a busy machine Redis may need longer than a start waits for it: whoever supervises a server starts it again
+      if (!/accepts connections but does not answer/.test(program.text.stderr) || starts >= MAX_STARTS) {
+        throw error;
+      }
+    }
   }
 }
 

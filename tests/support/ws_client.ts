@@ -11,8 +11,10 @@ export class WsClient implements AsyncDisposable {
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #socket: WebSocket;
 
-  constructor(port: number, readonly clientId: string) {
-    this.#socket = new WebSocket(`ws://127.0.0.1:${port}/?client_id=${encodeURIComponent(clientId)}`);
+  /** @param more What else is in the query. */
+  constructor(port: number, readonly clientId: string, more: string = "") {
+    const query = `client_id=${encodeURIComponent(clientId)}${more && `&${more}`}`;
+    this.#socket = new WebSocket(`ws://127.0.0.1:${port}/?${query}`);
     const first = Promise.withResolvers<string>();
     const closed = Promise.withResolvers<{ code: number; reason: string }>();
     this.#socket.onmessage = ({ data }) => {

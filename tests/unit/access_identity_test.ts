@@ -29,7 +29,9 @@ async function admit(
   { query = "", headers = {}, from = "10.0.0.1" }: Asked,
 ) {
   const access = await Access.open({ origins: [], hosts: [], ...options });
-  return access.admit({ url: `http://localhost/?${query}`, headers: new Headers(headers) }, from);
+  return access.admit({ url: `http://localhost/?${query}`, headers: new Headers(headers) }, {
+    remoteAddress: from,
+  });
 }
 
 /** The client_id of an admission, else status and line. */
@@ -47,7 +49,9 @@ Deno.test({
     assert.match(told(await admit({}, { query: "client_id=a&client_id=a" })), /^400 .* more than once/);
     assert.match(told(await admit({}, { query: "client_id=%E2%80%AEmik" })), /^400 .* direction/);
     const access = await Access.open({ origins: [] });
-    const decision = access.admit({ url: "/?client_id=kim&token=a&token=b", headers: new Headers() }, "::1");
+    const decision = access.admit({ url: "/?client_id=kim&token=a&token=b", headers: new Headers() }, {
+      remoteAddress: "::1",
+    });
     assert.deepEqual(decision, { kind: "admitted", clientId: "kim", protocol: undefined });
     assert.equal(access.operable, false);
     assert.equal(access.admitOperator({ url: "/sessions", headers: new Headers() }), undefined);

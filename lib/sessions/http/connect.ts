@@ -5,6 +5,8 @@ import { handshakeFault, VERSION } from "../transport/handshake.ts";
 import { text } from "../transport/text.ts";
 import { accept, type ConnectionListener, type IncomingRequest } from "../transport/transport.ts";
 import type { RequestInfo, Upgrade } from "../transport/transport.ts";
+import { queryOf } from "./access/decision.ts";
+import { TAKEOVER_FAULT, takesOver } from "./takeover.ts";
 import type { Access, Admission, Refusal, RefusalReason as AccessRefusalReason } from "./access/access.ts";
 
 /** When a client that was refused may try again. */
@@ -28,7 +30,7 @@ export interface EntranceOptions {
   /** For how long a client is not let in, as far as is known, ms. */
   blockedMs: (clientId: string) => number;
   /** A client is about to connect. */
-  connect: (admission: Admission) => ConnectionListener;
+  connect: (admission: Admission, takesOver: boolean) => ConnectionListener;
   onRefused: (reason: RefusalReason) => void;
 }
 
@@ -56,13 +58,15 @@ export class Entrance {
     if (fault !== undefined) {
       return this.#turnAway("bad-request", text(400, fault, { "sec-websocket-version": VERSION }));
     }
+    const takeover = takesOver(queryOf(request.url));
+    if (takeover === undefined) return this.#turnAway("bad-request", text(400, TAKEOVER_FAULT));
     const closed = this.#closed();
     if (closed) return closed;
-    const decision = this.#options.access.admit(request, info.remoteAddress);
-    return decision instanceof Promise ? this.#later(decision) : this.#enter(decision);
+    const decision = this.#options.access.admit(request, info);
+    return decision instanceof Promise ? this.#later(decision, takeover) : this.#enter(decision, takeover);
   }
 
-  async #later(decision: Promise<Admission | Refusal>): Promise<Response | Upgrade> {
+  async #later(decision: Promise<Admission | Refusal>, takeover: boolean): Promise<Response | Upgrade> {
     let decided: Admission | Refusal;
     this.#undecided++;
     try {
@@ -70,11 +74,11 @@ export class Entrance {
     } finally {
       this.#undecided--;
     }
-    if (decided.kind === "refused") return this.#enter(decided);
-    return this.#closed() ?? this.#enter(decided); // much may have happened meanwhile
+    if (decided.kind === "refused") return this.#enter(decided, takeover);
+    return this.#closed() ?? this.#enter(decided, takeover); // much may have happened meanwhile
   }
 
-  #enter(decided: Admission | Refusal): Response | Upgrade {
+  #enter(decided: Admission | Refusal, takeover: boolean): Response | Upgrade {
     if (decided.kind === "refused") return this.#turnAway(decided.reason, refusalResponse(decided));
     const blockedMs = this.#options.blockedMs(decided.clientId);
     if (blockedMs > 0) {
@@ -84,7 +88,7 @@ export class Entrance {
         text(403, "the operator has blocked this client for a while", headers),
       );
     }
-    return accept(this.#options.connect(decided), decided);
+    return accept(this.#options.connect(decided, takeover), decided);
   }
 
   /** The answer to everyone while nobody is let in. */

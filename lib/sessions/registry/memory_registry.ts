@@ -12,6 +12,7 @@ import {
   type SendResult,
   type SessionRegistry,
 } from "./registry.ts";
+import { RecentTakeovers } from "./recent_takeovers.ts";
 
 /** How many entries make one page of a listing. */
 const PAGE_SIZE = 1000;
@@ -19,10 +20,12 @@ const PAGE_SIZE = 1000;
 export interface MemoryRegistryOptions {
   /** The name of this process in listings. @default a random one */
   node?: string;
-  /** Hears what becomes of every session, in order. */
-  onChange?: (change: SessionChange, session: SessionEntry) => void;
+  /** How many takeovers of one client a minute has room for. @default any number */
+  takeoverLimit?: number;
   /** @default systemClock */
   clock?: Clock;
+  /** Hears what becomes of every session, in order. */
+  onChange?: (change: SessionChange, session: SessionEntry) => void;
 }
 
 /** One place in the line of a client. */
@@ -45,17 +48,21 @@ export class MemoryRegistry implements SessionRegistry {
   /** The newest of each line. */
   readonly #newest = new Map<string, Holding>();
   readonly #blocks: Blocks;
+  readonly #takeovers: RecentTakeovers;
   #epoch = 0;
 
   constructor(options: MemoryRegistryOptions = {}) {
     this.node = options.node ?? crypto.randomUUID().slice(0, 8);
     this.#onChange = options.onChange ?? (() => {});
     this.#blocks = new Blocks(options.clock ?? systemClock);
+    this.#takeovers = new RecentTakeovers(options.takeoverLimit ?? 0, options.clock ?? systemClock);
   }
 
   claim(candidate: Candidate): void {
     if (this.blockedMs(candidate.clientId) > 0) return void candidate.revoke({ kind: "blocked" });
     const older = this.#newest.get(candidate.clientId);
+    const refusal = older && this.#refusalOf(candidate);
+    if (refusal) return void candidate.revoke(refusal);
     const holding: Holding = { candidate, epoch: ++this.#epoch, established: false, older };
     this.#newest.set(candidate.clientId, holding);
     if (!older) return this.#establish(holding);
@@ -124,6 +131,13 @@ export class MemoryRegistry implements SessionRegistry {
   [Symbol.asyncDispose](): Promise<void> {
     this.#newest.clear();
     return Promise.resolve();
+  }
+
+  /** Why a candidate may not take over, where it may not. */
+  #refusalOf({ clientId, takesOver }: Candidate): RevokeReason | undefined {
+    if (!takesOver) return { kind: "occupied" };
+    const room = this.#takeovers.take(clientId);
+    return room === "taken" ? undefined : { kind: "crowded", first: room === "none-first" };
   }
 
   /** Tells a session to go, once. @returns a promise that is kept when it has left its line. */

@@ -15,6 +15,8 @@ export interface Candidate {
   readonly sessionId: string;
   /** When the connection was made, Unix time. */
   readonly connectedAtMs: number;
+  /** Whether it replaces who has the `client_id`; one that does not is refused where there is somebody. */
+  readonly takesOver: boolean;
 
   /** Called at most once: the session is the only one of its client from now on and may say so. */
   establish(): void;
@@ -41,6 +43,13 @@ export interface Candidate {
 export type RevokeReason =
   /** A newer connection has the same `client_id`. */
   | { kind: "replaced"; bySessionId: string; byNode: string }
+  /** It never was one: somebody has the `client_id` or waits for it, and this one takes over from nobody. */
+  | { kind: "occupied" }
+  /**
+   * It never was one: its client was taken over too often within a minute, and this one would do so again. `first` for one in
+   * the whole cluster, until there is a minute without a takeover.
+   */
+  | { kind: "crowded"; first: boolean }
   /** This process no longer holds the lease that the others respect. */
   | { kind: "lease-lost" }
   /** Somebody with the right to do so has ended it. */
@@ -110,7 +119,7 @@ export interface SessionRegistry extends AsyncDisposable {
   /** The state now; asking is cheap and ends sessions whose lease has run out. */
   readonly state: RegistryState;
 
-  /** Puts a candidate at the end of the line of its client. Every outcome arrives by the candidate's own methods. */
+  /** Puts a candidate at the end of the line of its client, or refuses it. Every outcome arrives by the candidate's own methods. */
   claim(candidate: Candidate): void;
 
   /**

@@ -41,6 +41,8 @@ interface Held {
 /** What connections of one transport share. */
 export interface Hub {
   readonly attention: Attention;
+  /** The answer to the handshake waits for what will be sent behind it; somebody has to call `flush` in a moment. */
+  onHeld(connection: NodeConnection): void;
   /** The socket is closed, and its descriptor free. */
   onGone(connection: NodeConnection): void;
 }
@@ -56,6 +58,8 @@ export class NodeConnection implements Connection {
   /** Of the last frame, or of the close frame that was sent. */
   #tick: number;
   #pinged = false;
+  /** The socket is corked. */
+  #held = true;
   /** The close frame is on its way, or the peer's has come. */
   #closing = false;
   /** The peer's close frame has come. */
@@ -69,7 +73,7 @@ export class NodeConnection implements Connection {
   #evidence: PromiseWithResolvers<void> | undefined;
 
   /**
-   * @param socket Has been told 101; nobody else listens to it.
+   * @param socket Is corked and has been told 101; nobody else listens to it.
    * @param head What the peer has sent after its request.
    */
   constructor(hub: Hub, socket: Socket, head: Uint8Array, listener: ConnectionListener) {
@@ -90,10 +94,20 @@ export class NodeConnection implements Connection {
   /** Tells the listener that the connection is there. */
   open(): void {
     guarded(this.#socket as unknown as Held, () => this.#listener.onOpen(this));
+    if (this.#held) this.#hub.onHeld(this);
+  }
+
+  /** Lets go what was held back for what is sent behind it. */
+  flush(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#socket.uncork();
   }
 
   send(text: string): void {
-    if (!this.#closing) this.#writer.send(text, TEXT);
+    if (this.#closing) return;
+    this.#writer.send(text, TEXT);
+    this.flush();
   }
 
   deliver(text: string): Promise<Delivery> {
@@ -139,6 +153,7 @@ export class NodeConnection implements Connection {
       if (this.#answered) this.#socket.destroySoon();
       else if (this.#deaf) this.#socket.end(); // no answer will be seen
     });
+    this.flush();
   }
 
   #fault(fault: Fault): void {

@@ -107,16 +107,19 @@ export class Access {
   /**
    * Whose session a request to connect would have.
    *
-   * @param remoteAddress The peer's IP address.
+   * @param peer Whose IP address is asked for only where it matters: it costs a system call.
    * @returns at once where there are no tokens to be checked.
    */
-  admit(request: AccessRequest, remoteAddress: string): Admission | Refusal | Promise<Admission | Refusal> {
+  admit(
+    request: AccessRequest,
+    peer: { readonly remoteAddress: string },
+  ): Admission | Refusal | Promise<Admission | Refusal> {
     const query = queryOf(request.url);
     const protocol = protocolFor(request.headers);
     try {
       if (this.#verifier) return this.#byToken(this.#verifier, request.headers, query, protocol);
       if (this.#proxy) {
-        const clientId = this.#proxy.identify(request.headers, remoteAddress);
+        const clientId = this.#proxy.identify(request.headers, peer.remoteAddress);
         if (typeof clientId !== "string") return clientId;
         return admitAs({ clientId }, findClientId(new URLSearchParams(query)), protocol);
       }

@@ -143,6 +143,13 @@ export class Lines {
         this.#onBlocked(holding.candidate.clientId, reply.blockedMs!);
         this.#revoke(holding, { kind: "blocked" });
         return true;
+      case "occupied":
+        this.#refuse(holding, { kind: "occupied" });
+        return true;
+      case "crowded":
+      case "crowded-first":
+        this.#refuse(holding, { kind: "crowded", first: reply.answer === "crowded-first" });
+        return true;
       case "lapsed":
         this.#lease.hurry();
         break;
@@ -227,7 +234,7 @@ export class Lines {
       holding.late = true;
       return undefined;
     }
-    const { candidate: { clientId, sessionId, connectedAtMs }, epoch, established } = holding;
+    const { candidate: { clientId, sessionId, connectedAtMs, takesOver }, epoch, established } = holding;
     const ageMs = holding.asked || holding.late ? this.#clock.nowMs() - holding.claimedAtMs : undefined;
     holding.asked = true;
     try {
@@ -235,6 +242,7 @@ export class Lines {
         clientId,
         sessionId,
         connectedAtMs,
+        takesOver,
         epoch,
         established,
         ageMs,
@@ -258,6 +266,12 @@ export class Lines {
     stopRepeating(holding);
     await this.#end(holding, reason);
     this.release(holding.candidate);
+  }
+
+  /** Ends one that gets no place: there is none to be held until its end is evident. */
+  #refuse(holding: Holding, reason: RevokeReason): void {
+    this.release(holding.candidate); // another question of it may be on its way, and take one
+    this.#end(holding, reason);
   }
 
   /** Tells a session to go, once. One that fails to is cut: nobody else should have to wait for it. */

@@ -35,10 +35,12 @@ const COMPLAINT_MS = 60_000;
 export interface RedisRegistryOptions {
   /** Where Redis is. */
   url: string;
-  /** Stands before every key and channel. @default "solo" */
+  /** Stands in braces before every key and channel: not empty, and without braces. @default "solo" */
   prefix?: string;
   /** How long the others respect a process that they do not hear from; the same for all of them. @default 10_000 */
   leaseMs?: number;
+  /** How many takeovers of one client a minute has room for, over the whole cluster. @default any number */
+  takeoverLimit?: number;
   /** How long `start` waits for Redis. @default 5_000 */
   startTimeoutMs?: number;
   /** Asked for at each event: it may not be there yet while the registry starts. */
@@ -89,6 +91,7 @@ export class RedisRegistry implements SessionRegistry {
       clock,
       prefix: options.prefix ?? "solo",
       commandTimeoutMs: leaseMs / 4,
+      takeoverLimit: options.takeoverLimit ?? 0,
       onConnected: () => this.#lease.onConnected(),
       onLost: (error) => this.#lease.onLost(error),
       onRoundTrip: (ms) => observe()?.onRoundTrip?.(ms),

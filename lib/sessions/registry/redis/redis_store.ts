@@ -1,11 +1,13 @@
 /**
  * What the cluster keeps in Redis, and the only place that knows how: keys, commands, the text of a line.
  *
- * With the prefix `solo`: `solo:sessions:0` … `solo:sessions:255`, hashes `client_id -> line` (see lua/shared.lua), a
- * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `solo:nodes`, a sorted
- * set `node -> end of lease`; `solo:members`, a hash of what else is known of each node (see lua/renew.lua);
- * `solo:epoch`; `solo:blocked`, a sorted set `client_id -> end of its block` (see lua/operation.lua); `solo:generation` (see lua/generation.lua); `solo:events`, a stream (see lua/shared.lua); a channel
- * `solo:node:<node>` each.
+ * With the prefix `solo`: `{solo}:sessions:0` … `{solo}:sessions:255`, hashes `client_id -> line` (see lua/shared.lua), a
+ * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `{solo}:nodes`, a sorted
+ * set `node -> end of lease`; `{solo}:members`, a hash of what else is known of each node (see lua/renew.lua);
+ * `{solo}:epoch`; `{solo}:blocked`, a sorted set `client_id -> end of its block` (see lua/operation.lua); `{solo}:generation`
+ * (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); `{solo}:takeovers:<client_id>` for those that were
+ * taken over of late (see lua/takeovers.lua); a channel `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster
+ * all keys with the same one are in one slot, and so on one node, where a script may use them together.
  */
 
 import type { Clock } from "../../../service/clock.ts";
@@ -22,7 +24,18 @@ const BUCKETS = 256;
 
 /** What a claim is answered. */
 export interface ClaimReply {
-  answer: "established" | "wait" | "replaced" | "blocked" | "lapsed" | "late";
+  answer:
+    | "established"
+    | "wait"
+    | "replaced"
+    | "blocked"
+    | "lapsed"
+    | "late"
+    /** Refused: somebody is there, and it takes over from nobody. */
+    | "occupied"
+    /** Refused: too many takeovers; `first` is said to one only. */
+    | "crowded"
+    | "crowded-first";
   epoch: string;
   /** The newest session of the client, and its node. */
   newestSessionId: string;
@@ -75,10 +88,12 @@ type RawEvent = [id: string, text: string];
 export interface RedisStoreOptions {
   connect: Connect;
   clock: Clock;
-  /** Stands before every key and channel. */
+  /** Stands in braces before every key and channel: not empty, and without braces. */
   prefix: string;
   /** How long one command may take. */
   commandTimeoutMs: number;
+  /** How many takeovers of one client a minute has room for; 0 for any number. */
+  takeoverLimit: number;
   /** A connection was made, for the first time or again; messages may have been missed. */
   onConnected(): void;
   /** The connection is lost; a new one is being made. */
@@ -96,6 +111,9 @@ const ANSWERS: Record<string, ClaimReply["answer"]> = {
   b: "blocked",
   l: "lapsed",
   t: "late",
+  o: "occupied",
+  c: "crowded",
+  f: "crowded-first",
 };
 
 /** One method for each atomic operation, over a connection to Redis that mends itself. */
@@ -110,21 +128,25 @@ export class RedisStore {
   readonly #blockedKey: string;
   readonly #generationKey: string;
   readonly #eventsKey: string;
+  readonly #takeoversPrefix: string;
+  readonly #takeoverLimit: string;
   readonly #channelPrefix: string;
 
   constructor(options: RedisStoreOptions) {
-    const { prefix } = options;
+    const tag = hashTag(options.prefix);
     this.#link = new RedisLink({ ...options, scripts: Object.values(SCRIPTS) });
     this.#connect = options.connect;
     this.#commandTimeoutMs = options.commandTimeoutMs;
-    this.#bucketKeys = Array.from({ length: BUCKETS }, (_, i) => `${prefix}:sessions:${i}`);
-    this.#nodesKey = `${prefix}:nodes`;
-    this.#membersKey = `${prefix}:members`;
-    this.#epochKey = `${prefix}:epoch`;
-    this.#blockedKey = `${prefix}:blocked`;
-    this.#generationKey = `${prefix}:generation`;
-    this.#eventsKey = `${prefix}:events`;
-    this.#channelPrefix = `${prefix}:node:`;
+    this.#bucketKeys = Array.from({ length: BUCKETS }, (_, i) => `${tag}:sessions:${i}`);
+    this.#nodesKey = `${tag}:nodes`;
+    this.#membersKey = `${tag}:members`;
+    this.#epochKey = `${tag}:epoch`;
+    this.#blockedKey = `${tag}:blocked`;
+    this.#generationKey = `${tag}:generation`;
+    this.#eventsKey = `${tag}:events`;
+    this.#takeoversPrefix = `${tag}:takeovers:`;
+    this.#takeoverLimit = String(options.takeoverLimit);
+    this.#channelPrefix = `${tag}:node:`;
   }
 
   /** Whether commands can be sent. */
@@ -165,6 +187,7 @@ export class RedisStore {
     sessionId: string;
     node: string;
     connectedAtMs: number;
+    takesOver: boolean;
     /** `""` for a new place. */
     epoch: string;
     established: boolean;
@@ -187,6 +210,7 @@ export class RedisStore {
         this.#epochKey,
         this.#eventsKey,
         this.#blockedKey,
+        this.#takeoversPrefix + clientId,
       ],
       [
         clientId,
@@ -200,6 +224,8 @@ export class RedisStore {
         String(Math.floor(place.validUntilMs)),
         place.ageMs === undefined ? "" : String(Math.round(place.ageMs)),
         this.#channelPrefix,
+        place.takesOver ? "yes" : "no",
+        this.#takeoverLimit,
       ],
     );
     if (answer === "b") {
@@ -348,6 +374,29 @@ export class RedisStore {
     for (let i = 0; i < clientId.length; i++) hash = Math.imul(hash ^ clientId.charCodeAt(i), 0x01000193);
     return this.#bucketKeys[(hash >>> 0) % BUCKETS]!;
   }
+}
+
+/**
+ * What stands before every key and channel of a service, so that a cluster puts them in one slot. Empty braces are no tag,
+ * and of several pairs only the first is looked at.
+ *
+ * @throws {RangeError} when the prefix cannot stand in braces.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(hashTag("solo"), "{solo}");
+ * assert.throws(() => hashTag("{solo}"), /one or more characters, without { and }/);
+ * assert.throws(() => hashTag(""), RangeError);
+ * ```
+ */
+export function hashTag(prefix: string): string {
+  if (prefix === "" || /[{}]/.test(prefix)) {
+    throw new RangeError(
+      `Cannot use ${JSON.stringify(prefix)} as a prefix: give one or more characters, without { and }`,
+    );
+  }
+  return `{${prefix}}`;
 }
 
 /**

@@ -12,10 +12,11 @@ import releaseLua from "./lua/release.lua" with { type: "text" };
 import renewLua from "./lua/renew.lua" with { type: "text" };
 import sendLua from "./lua/send.lua" with { type: "text" };
 import sharedLua from "./lua/shared.lua" with { type: "text" };
+import takeoversLua from "./lua/takeovers.lua" with { type: "text" };
 
 /** By the name of their operation. */
 export const SCRIPTS = {
-  claim: sharedLua + claimLua,
+  claim: sharedLua + takeoversLua + claimLua,
   release: sharedLua + releaseLua,
   renew: sharedLua + generationLua + renewLua,
   nodes: sharedLua + nodesLua,
