@@ -219,12 +219,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     faults: ["default", "operator"],
     make: patch([`settled and "nobody" or "unsettled"`, `"nobody"`]),
   },
-  "ended-by-old-connection": {
-    missing: "the check that who asks whether a session has ended has heard of a loss of the data",
-    promise: 1,
-    faults: ["default", "operator"],
-    make: patch([`connection ~= ARGV[4] or generation.id ~= ARGV[5] or`, ``]),
-  },
   "epochs-back": {
     missing: "epochs that do not go back when Redis's clock is set back",
     promise: 2,

@@ -42,6 +42,10 @@ export class WsClient implements AsyncDisposable {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
+  get isConnecting(): boolean {
+    return this.#socket.readyState === WebSocket.CONNECTING;
+  }
+
   send(data: string | Uint8Array<ArrayBuffer>): void {
     this.#socket.send(data);
   }

@@ -20,7 +20,7 @@ end
 if ARGV[10] ~= "" then
   local over = redis.call("ZRANGEBYSCORE", KEYS[6], "-inf", text(now))
   for _, client_id in ipairs(over) do redis.call("ZREM", KEYS[6], client_id) end
-  if not redis.call("ZSCORE", KEYS[6], ARGV[1]) and redis.call("ZCARD", KEYS[6]) >= tonumber(ARGV[11]) then
+  if not redis.call("ZSCORE", KEYS[6], ARGV[1]) and redis.call("ZCOUNT", KEYS[6], "-inf", "+inf") >= tonumber(ARGV[11]) then
     return { "full" }
   end
   redis.call("ZADD", KEYS[6], text(now + tonumber(ARGV[10])), ARGV[1])
