@@ -3,7 +3,9 @@
 import { type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
+import { Sentinels } from "../support/redis_topologies.ts";
 import type { Event } from "./history.ts";
+import type { Topology } from "./plan.ts";
 import { Proxy } from "./proxy.ts";
 
 const MAX_LAST_WORDS = 2000;
@@ -11,6 +13,7 @@ const MAX_LAST_WORDS = 2000;
 export interface SubjectOptions {
   servers: number;
   leaseMs: number;
+  topology: Topology;
   record: (event: Event) => void;
 }
 
@@ -24,7 +27,13 @@ export class Node {
   idleDescriptors = 0;
   program: Program | undefined;
 
-  constructor(readonly index: number, readonly way: Proxy, readonly options: SubjectOptions) {}
+  /** @param way Between it and a single Redis. */
+  constructor(
+    readonly index: number,
+    readonly redisUrl: string,
+    readonly way: Proxy | undefined,
+    readonly options: SubjectOptions,
+  ) {}
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
@@ -33,7 +42,7 @@ export class Node {
       "--port",
       String(this.port),
       "--redis",
-      `redis://127.0.0.1:${this.way.port}`,
+      this.redisUrl,
       "--lease",
       String(leaseMs / 1000),
       // as where strangers connect; with deno a peer that never answers a close frame is listed until it is cut
@@ -94,16 +103,23 @@ export class Node {
 export class Subject implements AsyncDisposable {
   readonly nodes: Node[];
 
-  private constructor(readonly redis: Redis, readonly folder: string, readonly options: SubjectOptions) {
-    this.nodes = Array.from(
-      { length: options.servers },
-      (_, i) => new Node(i, new Proxy(redis.port), options),
-    );
+  private constructor(
+    readonly redis: Redis | Sentinels,
+    readonly folder: string,
+    readonly options: SubjectOptions,
+  ) {
+    this.nodes = Array.from({ length: options.servers }, (_, i) => {
+      if (redis instanceof Sentinels) return new Node(i, redis.url, undefined, options);
+      const way = new Proxy(redis.port);
+      return new Node(i, `redis://127.0.0.1:${way.port}`, way, options);
+    });
   }
 
   static async start(options: SubjectOptions): Promise<Subject> {
     const folder = await Deno.makeTempDir({ prefix: "solo-chaos-" });
-    const redis = await Redis.start({ args: ["--dir", folder] });
+    const redis = options.topology === "sentinel"
+      ? await Sentinels.start({ downAfterMs: 500 })
+      : await Redis.start({ args: ["--dir", folder] });
     const subject = new Subject(redis, folder, options);
     try {
       await Promise.all(subject.nodes.map((node) => node.start()));
@@ -112,6 +128,16 @@ export class Subject implements AsyncDisposable {
       throw error;
     }
     return subject;
+  }
+
+  get sentinels(): Sentinels | undefined {
+    return this.redis instanceof Sentinels ? this.redis : undefined;
+  }
+
+  /** The Redis that takes the writes now. */
+  async primary(): Promise<Redis> {
+    if (!(this.redis instanceof Sentinels)) return this.redis;
+    return (await this.redis.current())!;
   }
 
   /** The file that Redis reads at its start. */
@@ -124,7 +150,7 @@ export class Subject implements AsyncDisposable {
       const { program } = node;
       node.kill();
       await program?.[Symbol.asyncDispose]();
-      await node.way[Symbol.asyncDispose]();
+      await node.way?.[Symbol.asyncDispose]();
     }
     await this.redis[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });
