@@ -100,6 +100,7 @@ class PrimaryConnection implements RedisConnection {
     this.#end.abort();
     this.#client?.destroy();
     await this.ready.catch(() => {});
+    this.#client?.destroy(); // one that was just being made is not ended by the first
   }
 
   async #connect(): Promise<void> {
@@ -111,6 +112,7 @@ class PrimaryConnection implements RedisConnection {
     this.#client = client;
     client.on("error", (error: Error) => this.#fail(error));
     await client.connect();
+    this.#end.signal.throwIfAborted();
     const info = await client.info();
     if (!info.includes("role:master")) throw new Error(`the Redis at ${host}:${port} is a replica`);
     this.#sharded = Number(info.match(/^redis_version:(\d+)/m)?.[1]) >= 7;
