@@ -415,6 +415,19 @@ Deno.test("simulation, a process stands still for longer than its lease: its ses
   await scenario.rests();
 });
 
+Deno.test("simulation, Redis's clock is set forward while a process stands still: it outlives its own lease, and no session does", async () => {
+  const scenario = new Scenario();
+  const [a, b] = await scenario.started(2);
+  const kim = await scenario.established(a!, "kim");
+  a!.freeze();
+  scenario.redis.setClock(scenario.leaseMs / 2);
+  await scenario.established(b!, "kim");
+  a!.thaw();
+  await scenario.pass(0.5);
+  assert.ok(kim.over);
+  await scenario.rests();
+});
+
 Deno.test("simulation, a process with another lease than the others: it gets none, and ends", async () => {
   const scenario = new Scenario({ leaseMs: 2000 });
   await scenario.started(1);
