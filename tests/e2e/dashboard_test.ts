@@ -82,8 +82,8 @@ async function samplesAfterTraffic(): Promise<Samples> {
       ),
     );
     const where = samples.get("solo_takeovers_total")?.map((labels) => labels.where).sort();
-    return where?.join() === "local,remote" && (samples.get("solo_tasks_ended_total")?.length ?? 0) > 0;
-  }, "the processes show what there was");
+    return where?.join() === "local,remote" && samples.has("solo_lease_renewals_total");
+  }, "the processes show what there was, and have renewed a lease");
   return samples;
 }
 
