@@ -52,7 +52,9 @@ interface Flags extends AccessFlags {
   lease: number;
   maxConnections?: number;
   maxMessages: number;
+  takeoverLimit: number;
   drainDelay: number;
+  drainRate: number;
   shutdownTimeout: number;
   page: boolean;
   logLevel: string;
@@ -123,12 +125,34 @@ function createCommandLine() {
     )
     .addOption(
       flag(
+        "--takeover-limit <count>",
+        "how often a client_id may be taken over in a minute; 0 for any number",
+        {
+          env: "SOLO_TAKEOVER_LIMIT",
+          parse: integer({ min: 0, max: 1000 }),
+          default: 10,
+        },
+      ),
+    )
+    .addOption(
+      flag(
         "--drain-delay <seconds>",
         "wait between /readyz saying 503 and closing sessions, for balancers to notice",
         {
           env: "SOLO_DRAIN_DELAY",
           parse: seconds({ min: 0 }),
           default: 0,
+        },
+      ),
+    )
+    .addOption(
+      flag(
+        "--drain-rate <count>",
+        "close so many sessions a second when stopped, or more where --shutdown-timeout has no time for that",
+        {
+          env: "SOLO_DRAIN_RATE",
+          parse: integer({ min: 1 }),
+          default: 1000,
         },
       ),
     )
@@ -192,7 +216,8 @@ async function serve(flags: Flags): Promise<number> {
     events: coordination.events,
     maxConnections,
     maxMessages: flags.maxMessages,
-    page: flags.page ? new Page() : undefined,
+    drainRate: flags.drainRate,
+    page: flags.page ? new Page({ operable: access.operable }) : undefined,
     observer: (counts) => metrics = new SessionMetrics(counts),
   });
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -215,7 +240,7 @@ async function serve(flags: Flags): Promise<number> {
   const { signal } = shutdown;
   await aborted(AbortSignal.any([signal, server.wornOut]));
   log.info("{reason}: shutting down", { reason: signal.aborted ? signal.reason : "worn out" });
-  await server.drain({ delayMs: flags.drainDelay, signal: AbortSignal.timeout(flags.shutdownTimeout) });
+  await server.drain({ delayMs: flags.drainDelay, timeoutMs: flags.shutdownTimeout });
   log.info("stopped");
   return signal.aborted ? 0 : EXIT_WORN_OUT;
 }
@@ -256,10 +281,11 @@ async function coordinate(flags: Flags, observer: () => SessionMetrics): Promise
       url,
       prefix: flags.redisPrefix,
       leaseMs: flags.lease,
+      takeoverLimit: flags.takeoverLimit,
       startTimeoutMs,
       observer,
     });
-  if (url === "off") return inMemory();
+  if (url === "off") return inMemory({ takeoverLimit: flags.takeoverLimit });
   if (url !== undefined) return await open(url, START_TIMEOUT_MS);
   try {
     const coordination = await open(LOCAL_REDIS, LOOK_TIMEOUT_MS);
@@ -272,7 +298,7 @@ async function coordinate(flags: Flags, observer: () => SessionMetrics): Promise
         "one with --redis (and --redis off to not look for one)",
       { url: LOCAL_REDIS },
     );
-    return inMemory();
+    return inMemory({ takeoverLimit: flags.takeoverLimit });
   }
 }
 

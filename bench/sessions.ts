@@ -6,6 +6,7 @@
  */
 
 import { benchConnect } from "./sessions_connect.ts";
+import { benchDrain } from "./sessions_drain.ts";
 import { benchIdle } from "./sessions_idle.ts";
 import { benchListing } from "./sessions_listing.ts";
 import { benchOverlap } from "./sessions_overlap.ts";
@@ -19,6 +20,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   listing: benchListing,
   overlap: benchOverlap,
   token: benchToken,
+  drain: benchDrain,
 };
 
 const chosen = Deno.args.length > 0 ? Deno.args : Object.keys(PARTS);

@@ -75,6 +75,7 @@ async function fill(url: string): Promise<void> {
     clock: systemClock,
     prefix: "solo",
     commandTimeoutMs: 10_000,
+    takeoverLimit: 0,
     onConnected: connected.resolve,
     onLost: connected.reject,
   });
@@ -102,6 +103,7 @@ async function fill(url: string): Promise<void> {
         sessionId: crypto.randomUUID(),
         node,
         connectedAtMs: Date.now(),
+        takesOver: true,
         epoch: "",
         established: true,
         generation,

@@ -109,7 +109,7 @@ async function startPair(transport: string, leaseS: number): Promise<Pair> {
   const stack = new AsyncDisposableStack();
   const redis = stack.use(await Redis.start());
   const way = stack.use(new Proxy(redis.port));
-  const flags = ["--transport", transport, "--lease", String(leaseS)];
+  const flags = ["--transport", transport, "--lease", String(leaseS), "--takeover-limit", "0"];
   const first = stack.use(
     await startServer("ws-server", [...flags, "--redis", `redis://127.0.0.1:${way.port}`]),
   );

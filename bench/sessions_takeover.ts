@@ -37,8 +37,8 @@ async function benchOne(transport: Transport): Promise<void> {
     `Takeovers between two processes, ${transport}, ${ROUNDS} rounds: from connect of the newer to its session_id`,
   );
   await using redis = await Redis.start();
-  await using one = await withRedis(transport, redis.url).start();
-  await using other = await withRedis(transport, redis.url).start();
+  await using one = await withRedis(transport, redis.url, "--takeover-limit", "0").start();
+  await using other = await withRedis(transport, redis.url, "--takeover-limit", "0").start();
   await using floor = await bare.start();
   await using load = new WorkerProcess(new URL("sessions_load.ts", import.meta.url));
   const ports = [one.port, other.port];

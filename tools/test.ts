@@ -13,9 +13,25 @@ import { EXIT_NO_BASE_RUNTIME } from "./compile.ts";
 
 /** Test files that are run side by side, and what the programs are that they start: see tests/support/program.ts. */
 interface Run {
-  paths: string[];
+  what: string;
+  files: string[];
   programs: "sources" | "bundles" | "executables";
 }
+
+/** The files that take longest, the longest first: started before the others, none of them is left alone at the end. */
+const LONGEST = [
+  "tests/simulation/simulation_test.ts",
+  "tests/e2e/page_test.ts",
+  "tests/e2e/access_test.ts",
+  "tests/e2e/shedding_test.ts",
+  "tests/integration/client_platforms_test.ts",
+  "tests/e2e/ws_limits_test.ts",
+  "tests/e2e/ws_failures_test.ts",
+  "tests/simulation/mutants_test.ts",
+  "tests/e2e/balancer_test.ts",
+  "tests/e2e/client_connect_test.ts",
+  "tests/integration/redis_registry_test.ts",
+];
 
 /**
  * What is tried with executables. Where they are made by an older Deno (DENO_COMPILE) its runtime can neither cut a peer that
@@ -23,23 +39,24 @@ interface Run {
  * tried with all end-to-end tests instead.
  */
 const EXECUTABLES = [
+  "tests/long/container_test.ts",
   "tests/long/executables_test.ts",
   "tests/e2e/tasks_cli_test.ts",
   "tests/e2e/tasks_server_test.ts",
 ];
 
 /** `quick` is what a change is tried with again and again; `long` is what takes its time by nature. */
-const SUITES: Record<string, Run[]> = {
-  quick: [{ paths: ["tests/", "--ignore=tests/long"], programs: "sources" }],
-  long: [
-    { paths: ["tests/long"], programs: "sources" },
-    { paths: ["tests/e2e"], programs: "bundles" },
-    { paths: EXECUTABLES, programs: "executables" },
+const SUITES: Record<string, () => Run[]> = {
+  quick: () => [{ what: "all but the long ones", files: filesIn(foldersBut("long")), programs: "sources" }],
+  long: () => [
+    { what: "the long ones", files: filesIn(["long"]), programs: "sources" },
+    { what: "end to end", files: filesIn(["e2e"]), programs: "bundles" },
+    { what: "what can be tried anywhere", files: EXECUTABLES, programs: "executables" },
   ],
 };
 
 /** More than one, since tests wait more than they compute. */
-const FILES_PER_CORE = 2;
+const FILES_PER_CORE = 3;
 
 interface Count {
   passed: number;
@@ -62,7 +79,7 @@ const program = createProgram("test", "Runs the tests and counts them.")
 
 async function main(suites: string[], { repeat, filter }: Flags): Promise<void> {
   Deno.chdir(new URL("..", import.meta.url));
-  const runs = suites.flatMap((suite) => SUITES[suite]!);
+  const runs = suites.flatMap((suite) => SUITES[suite]!());
   const canCompile = runs.every(({ programs }) => programs === "sources") || compile();
   const total: Count = { passed: 0, failed: 0 };
   for (let round = 1; round <= repeat; round++) {
@@ -72,7 +89,7 @@ async function main(suites: string[], { repeat, filter }: Flags): Promise<void> 
         continue;
       }
       console.log(
-        `\n${run.paths.join(" ")}, programs: ${run.programs}${repeat > 1 ? `, round ${round}` : ""}`,
+        `\n${run.what}, programs: ${run.programs}${repeat > 1 ? `, round ${round}` : ""}`,
       );
       const { passed, failed } = await test(run, filter);
       total.passed += passed;
@@ -81,6 +98,21 @@ async function main(suites: string[], { repeat, filter }: Flags): Promise<void> 
   }
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   Deno.exit(total.failed > 0 ? 1 : 0);
+}
+
+/** The folders of tests, but for one of them. */
+function foldersBut(left: string): string[] {
+  return [...Deno.readDirSync("tests")].filter(({ isDirectory }) => isDirectory).map(({ name }) => name)
+    .filter((name) => name !== left);
+}
+
+/** The test files in some folders of `tests/`, in the order in which they are to be started. */
+function filesIn(folders: string[]): string[] {
+  const files = folders.flatMap((folder) =>
+    [...Deno.readDirSync(`tests/${folder}`)].map(({ name }) => `tests/${folder}/${name}`)
+  ).filter((path) => path.endsWith("_test.ts")).sort();
+  const rank = (path: string) => LONGEST.includes(path) ? LONGEST.indexOf(path) : LONGEST.length;
+  return files.sort((a, b) => rank(a) - rank(b));
 }
 
 /** Makes the bundles, and the executables where there is a base runtime; returns whether there is. */
@@ -94,12 +126,12 @@ function compile(): boolean {
 }
 
 /** Runs `deno test` and shows what it prints; one that ends without a count, or badly, counts as a failure. */
-async function test({ paths, programs }: Run, filter: string | undefined): Promise<Count> {
+async function test({ files, programs }: Run, filter: string | undefined): Promise<Count> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--preload=tests/support/harness.ts"],
       ...(filter === undefined ? [] : ["--filter", filter]),
-      ...paths,
+      ...files,
     ],
     env: {
       DENO_JOBS: String(FILES_PER_CORE * navigator.hardwareConcurrency),

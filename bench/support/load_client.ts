@@ -20,6 +20,9 @@ const scratch = new Uint8Array(4096);
 export class LoadClient {
   /** What came behind the session_id in the same piece. */
   #rest: Uint8Array | undefined;
+  /** What the server's close frame says, and when it was read, by `performance.now()`. */
+  reason: string = "";
+  closedAtMs: number = NaN;
 
   private constructor(readonly conn: Deno.TcpConn) {}
 
@@ -65,7 +68,11 @@ export class LoadClient {
       for (;;) {
         for (let at = 0; frames && at < frames.length; at += FRAME_HEAD_BYTES + frames[at + 1]!) {
           if (frames[at] === PING) await this.conn.write(PONG);
-          if (frames[at] === CLOSE) code = frames[at + 2]! << 8 | frames[at + 3]!;
+          if (frames[at] === CLOSE) {
+            code = frames[at + 2]! << 8 | frames[at + 3]!;
+            this.closedAtMs = performance.now();
+            this.reason = decoder.decode(frames.subarray(at + 4, at + FRAME_HEAD_BYTES + frames[at + 1]!));
+          }
         }
         if (code !== 0) break;
         const count = await this.conn.read(buffer);

@@ -16,12 +16,11 @@ export interface CloseCode {
 }
 
 /**
- * Every code that the server closes with, and those that clients already know what to do about though no server sends them
- * yet (4403, 4408, 4429). 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
+ * Every code that the server closes with. 1000 to 2999 are the protocol's own (RFC 6455, section 7.4.1, and the IANA
  * registry of WebSocket close codes), 4000 to 4999 are free for applications (section 7.4.2).
  */
 export const CLOSE_CODES = {
-  /** The process is being stopped. */
+  /** The process is being stopped. The reason goes on with how long a client may wait, see `Drain.farewell`. */
   goingAway: { code: 1001, reason: "the server is going away", after: "reconnect" },
   /** 5 s after an unanswered PING. Deno sends it by itself, in these words. */
   silent: { code: 1001, reason: "No response from ping frame.", after: "reconnect" },

@@ -13,10 +13,17 @@ export interface Coordination<R extends SessionRegistry = SessionRegistry> exten
   readonly events: SessionEvents;
 }
 
-/** A service of a single process: nothing to set up, gone with the process. */
-export function inMemory(): Coordination<MemoryRegistry> {
+/**
+ * A service of a single process: nothing to set up, gone with the process.
+ *
+ * @param options.takeoverLimit How many takeovers of one client a minute has room for. @default any number
+ */
+export function inMemory(options: { takeoverLimit?: number } = {}): Coordination<MemoryRegistry> {
   const events = new MemoryEvents();
-  const registry = new MemoryRegistry({ onChange: (change, session) => events.add(change, session) });
+  const registry = new MemoryRegistry({
+    ...options,
+    onChange: (change, session) => events.add(change, session),
+  });
   return { registry, events, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() };
 }
 

@@ -1,13 +1,16 @@
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
+import { systemClock } from "../service/clock.ts";
 import { getLogger } from "../service/log.ts";
 import type { Scrape } from "../service/metrics.ts";
-import { CLOSE_CODES } from "./close_codes.ts";
+import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
+import { Drain } from "./drain.ts";
 import type { SessionEvents } from "./events/events.ts";
 import type { Access } from "./http/access/access.ts";
 import { Expiries } from "./http/access/expiries.ts";
 import { Entrance, type ProcessState, type RefusalReason } from "./http/connect.ts";
 import type { Counts } from "./http/metrics.ts";
 import type { Page } from "./http/page.ts";
+import { type OperationName, Operations } from "./http/operations.ts";
 import { Routes } from "./http/routes.ts";
 import { SessionList } from "./http/sessions.ts";
 import type { SessionRegistry } from "./registry/registry.ts";
@@ -17,16 +20,13 @@ import { CLOSE_TIMEOUT_MS, type Transport, type TransportName } from "./transpor
 
 const log = getLogger(["solo", "server"]);
 
-/** A drain closes this many sessions, waits a moment, and goes on: not everyone should reconnect at once. */
-const DRAIN_BATCH = 64;
-const DRAIN_PAUSE_MS = 10;
-
 /** How often the server looks whose token has expired, and how many it closes in one turn. */
 const EXPIRE_PERIOD_MS = 250;
 const EXPIRE_BATCH = 64;
 
-/** How often a drain looks whether the last connection is gone. */
+/** How often a drain looks whether the last connection is gone, and how long after the last close it does. */
 const DRAIN_LOOK_MS = 20;
+const DRAIN_ANSWER_MS = CLOSE_TIMEOUT_MS + 500;
 
 /** What a server tells of its work; `SessionMetrics` is one. */
 export interface ServerObserver {
@@ -34,6 +34,7 @@ export interface ServerObserver {
   onClosed(code: number): void;
   onRefused(reason: RefusalReason): void;
   onReaderCut(): void;
+  onOperation(operation: OperationName, status: number): void;
   scrape(): Promise<Scrape>;
 }
 
@@ -52,6 +53,8 @@ export interface SessionServerOptions {
   maxConnections: number;
   /** A client that sends more messages a second is closed with 1008. */
   maxMessages: number;
+  /** How many sessions a drain closes in a second. */
+  drainRate: number;
   /** What a browser is shown at `/`. @default nothing */
   page?: Page;
   /** Makes the observer, which may ask for the counts at any time. */
@@ -62,6 +65,7 @@ export interface SessionServerOptions {
 export class SessionServer implements SessionHost {
   readonly #registry: SessionRegistry;
   readonly #maxConnections: number;
+  readonly #drainRate: number;
   readonly #observer: ServerObserver;
   readonly #list: SessionList;
   readonly #entrance: Entrance;
@@ -74,11 +78,14 @@ export class SessionServer implements SessionHost {
   readonly #expireTimer: ReturnType<typeof setInterval> | undefined;
   #established = 0;
   #draining = false;
+  /** With what a drain closes sessions. */
+  #farewell: CloseCode = CLOSE_CODES.goingAway;
   readonly #wornOut = new AbortController();
 
   private constructor(options: SessionServerOptions) {
     this.#registry = options.registry;
     this.#maxConnections = options.maxConnections;
+    this.#drainRate = options.drainRate;
     this.#list = new SessionList({
       registry: options.registry,
       events: options.events,
@@ -93,7 +100,9 @@ export class SessionServer implements SessionHost {
     this.#entrance = new Entrance({
       access: options.access,
       state: () => this.#state(),
-      connect: ({ clientId, endsAtMs }) => new Session(clientId, this, endsAtMs),
+      blockedMs: (clientId) => options.registry.blockedMs(clientId),
+      connect: ({ clientId, endsAtMs }, takesOver) =>
+        new Session({ clientId, endsAtMs, takesOver, host: this }),
       onRefused: (reason) => this.#observer.onRefused(reason),
     });
     if (options.access.expires) this.#expireTimer = setInterval(() => this.#expire(), EXPIRE_PERIOD_MS);
@@ -111,6 +120,10 @@ export class SessionServer implements SessionHost {
       entrance: server.#entrance,
       state: () => server.#state(),
       sessions: server.#list,
+      operations: new Operations({
+        registry: options.registry,
+        onOperation: (operation, status) => server.#observer.onOperation(operation, status),
+      }),
       page: options.page,
       scrape: () => server.#observer.scrape(),
       onRefused: (reason) => server.#observer.onRefused(reason),
@@ -153,23 +166,37 @@ export class SessionServer implements SessionHost {
   }
 
   /**
-   * Ends the service in order: says so on `/readyz`, waits, closes the sessions batch by batch, then stops to listen.
+   * Ends the service in order: says so on `/readyz`, waits, closes the sessions at the drain rate, then stops to listen.
    *
    * @param options.delayMs For balancers to notice before sessions are closed.
-   * @param options.signal Cuts the waits short.
+   * @param options.timeoutMs When it has to be over; cuts the waits short.
    */
-  async drain({ delayMs, signal }: { delayMs: number; signal: AbortSignal }): Promise<void> {
+  async drain({ delayMs, timeoutMs }: { delayMs: number; timeoutMs: number }): Promise<void> {
     this.#draining = true;
+    const drain = new Drain({
+      count: this.#sessions.size,
+      perSecond: this.#drainRate,
+      leftMs: Math.max(0, timeoutMs - delayMs),
+      answerMs: DRAIN_ANSWER_MS,
+    });
+    this.#farewell = drain.farewell;
     log.info("draining {count} connections", { count: this.#connections });
+    if (drain.hurried) {
+      log.warn(
+        "closing {count} sessions at {rate} a second does not fit into --shutdown-timeout: they are closed faster, and told " +
+          "to come back within {within} s",
+        { count: this.#sessions.size, rate: this.#drainRate, within: drain.withinS },
+      );
+    }
+    const signal = AbortSignal.timeout(timeoutMs);
     try {
       await delay(delayMs, undefined, { signal });
       this.#list.end();
-      let batch = 0;
-      for (const session of [...this.#sessions]) {
-        session.close(CLOSE_CODES.goingAway);
-        if (++batch % DRAIN_BATCH === 0) await delay(DRAIN_PAUSE_MS, undefined, { signal });
-      }
-      const end = performance.now() + CLOSE_TIMEOUT_MS + 500;
+      await drain.run(this.#sessions, (session) => session.close(this.#farewell), {
+        clock: systemClock,
+        signal,
+      });
+      const end = performance.now() + DRAIN_ANSWER_MS;
       while (this.#connections > 0 && performance.now() < end) {
         await delay(DRAIN_LOOK_MS, undefined, { signal });
       }
@@ -185,7 +212,7 @@ export class SessionServer implements SessionHost {
   onOpen(session: Session): void {
     this.#sessions.add(session);
     if (session.endsAtMs !== undefined) this.#expiries.add(session, session.endsAtMs);
-    if (this.#draining) session.close(CLOSE_CODES.goingAway);
+    if (this.#draining) session.close(this.#farewell);
     else this.#registry.claim(session);
   }
 

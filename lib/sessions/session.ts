@@ -1,7 +1,7 @@
 import { getLogger } from "../service/log.ts";
 import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
 import type { Candidate, RevokeReason } from "./registry/registry.ts";
-import type { Connection, ConnectionListener, Fault } from "./transport/transport.ts";
+import type { Connection, ConnectionListener, Delivery, Fault } from "./transport/transport.ts";
 
 const log = getLogger(["solo", "session"]);
 
@@ -26,18 +26,34 @@ export interface SessionHost {
   onEnded(session: Session): void;
 }
 
+/** Whose session a connection would be, and who has it. */
+export interface SessionOptions {
+  clientId: string;
+  /** When it has to end at the latest, Unix ms. @default never */
+  endsAtMs?: number;
+  /** Whether it replaces who has the `client_id`. */
+  takesOver: boolean;
+  host: SessionHost;
+}
+
 /** One connection and its life: open, established, ended, and evidently so. */
 export class Session implements Candidate, ConnectionListener {
   readonly sessionId: string = crypto.randomUUID();
   readonly connectedAtMs: number = Date.now();
+  readonly clientId: string;
+  readonly takesOver: boolean;
+  /** When it has to end at the latest, Unix ms. */
+  readonly endsAtMs: number | undefined;
   readonly #host: SessionHost;
   #connection: Connection | undefined;
   #established = false;
   /** Kept when the end is evident; there is none while the session has not been ended. */
   #ended: Promise<void> | undefined;
 
-  /** @param endsAtMs When it has to end at the latest, Unix ms. @default never */
-  constructor(readonly clientId: string, host: SessionHost, readonly endsAtMs?: number) {
+  constructor({ clientId, endsAtMs, takesOver, host }: SessionOptions) {
+    this.clientId = clientId;
+    this.endsAtMs = endsAtMs;
+    this.takesOver = takesOver;
     this.#host = host;
   }
 
@@ -55,14 +71,38 @@ export class Session implements Candidate, ConnectionListener {
   }
 
   revoke(reason: RevokeReason): Promise<void> {
-    if (reason.kind === "lease-lost") return this.close(CLOSE_CODES.tryAgainLater);
-    log.debug("session {session} of client {client} is replaced by {by} on node {node}", {
-      session: this.sessionId,
-      client: this.clientId,
-      by: reason.bySessionId,
-      node: reason.byNode,
-    });
-    return this.close(CLOSE_CODES.replaced);
+    switch (reason.kind) {
+      case "lease-lost":
+        return this.close(CLOSE_CODES.tryAgainLater);
+      case "ended":
+      case "blocked":
+        return this.close(CLOSE_CODES.endedByOperator);
+      case "occupied":
+        return this.close(CLOSE_CODES.connectedAlready);
+      case "crowded":
+        if (reason.first) {
+          log.warn(
+            "client {client} is taken over again and again: newcomers are closed with {code} while there were more takeovers " +
+              "within a minute than --takeover-limit; several programs seem to use this client_id",
+            { client: this.clientId, code: CLOSE_CODES.tooManyTakeovers.code },
+          );
+        }
+        return this.close(CLOSE_CODES.tooManyTakeovers);
+      case "replaced":
+        log.debug("session {session} of client {client} is replaced by {by} on node {node}", {
+          session: this.sessionId,
+          client: this.clientId,
+          by: reason.bySessionId,
+          node: reason.byNode,
+        });
+        return this.close(CLOSE_CODES.replaced);
+    }
+  }
+
+  /** Sends a text on an established session. */
+  deliver(text: string): Promise<Delivery> {
+    if (!this.#established || this.#ended) return Promise.resolve("closed");
+    return this.#connection!.deliver(text);
   }
 
   /**

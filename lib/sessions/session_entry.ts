@@ -21,6 +21,17 @@ export type SessionChange =
   /** It ended otherwise. */
   | "closed";
 
+/** What has become of a text that was to be delivered to a session. */
+export type Delivery =
+  /** The kernel has taken it. */
+  | "sent"
+  /** Nothing was sent: the session has ended or is ending. */
+  | "closed"
+  /** Nothing was sent: the client does not take what it was sent before. */
+  | "full"
+  /** The connection ended before there was evidence: the client may have got it, or a part. */
+  | "unknown";
+
 /** An entry as programs see it: `connected_at` in the form of RFC 3339. */
 export function toJson(entry: SessionEntry): Record<string, string | number> {
   return {

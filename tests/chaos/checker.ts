@@ -1,15 +1,16 @@
 /**
- * Judges a history by the five promises. Pure: the same history gives the same verdict.
+ * Judges a history by the six promises. Pure: the same history gives the same verdict.
  *
  * Wherever a stamp is uncertain, the promise gets the benefit of the doubt; what is reported has happened.
  */
 
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import type { Event } from "./history.ts";
 import { type Connection, goneAt, Model } from "./model.ts";
 
 export interface Violation {
-  /** 1 to 5 as the design has them; 0: the cluster did not come back, or a process died by itself. */
-  promise: 0 | 1 | 2 | 3 | 4 | 5;
+  /** 1 to 6 as the design has them; 0: the cluster did not come back, or a process died by itself. */
+  promise: 0 | 1 | 2 | 3 | 4 | 5 | 6;
   at: number;
   text: string;
   /** How long there were two sessions of one client. */
@@ -22,10 +23,14 @@ export interface Verdict {
   withinResolution: { count: number; maxMs: number };
   /** PINGs and PONGs that a server's platform sent after the end of its lease, before the server itself ran again. */
   lateHeartbeats: number;
+  /** Impostors that were told so. */
+  turnedAway: number;
 }
 
 export interface CheckerOptions {
   leaseMs: number;
+  /** @default "node" */
+  transport?: TransportName;
 }
 
 /** Two stamps of one process that are closer than this say nothing about an order; a longer lag is in the history. */
@@ -50,31 +55,40 @@ const CLOSE_TIMEOUT_MS = 2_000;
 const CALM_MS = 150;
 
 /** Descriptors that come and go by themselves. */
-const SPARE_DESCRIPTORS = 3;
+export const SPARE_DESCRIPTORS = 3;
+
+/** What an impostor may be answered: not proven, not yours, or that the server takes nobody at all. */
+const TURNED_AWAY = [401, 403, 503];
 
 const REPLACED = 4409;
 const TRY_AGAIN = 1013;
 const OPCODE_CLOSE = 8;
 
 export function check(events: readonly Event[], options: CheckerOptions): Verdict {
-  const checker = new Checker(new Model(events), options.leaseMs);
+  const checker = new Checker(new Model(events), options);
   checker.run();
-  const { violations, withinResolution, lateHeartbeats } = checker;
+  const { violations, withinResolution, lateHeartbeats, turnedAway } = checker;
   violations.sort((a, b) => a.at - b.at);
-  return { violations, withinResolution, lateHeartbeats };
+  return { violations, withinResolution, lateHeartbeats, turnedAway };
 }
 
 class Checker {
   readonly violations: Violation[] = [];
   readonly withinResolution = { count: 0, maxMs: 0 };
   lateHeartbeats = 0;
+  turnedAway = 0;
   readonly #byClient: Map<string, Connection[]>;
   readonly #bySession = new Map<string, Connection>();
+  readonly leaseMs: number;
+  readonly #transport: TransportName;
   readonly #slackMs: number;
 
-  constructor(readonly model: Model, readonly leaseMs: number) {
+  constructor(readonly model: Model, { leaseMs, transport = "node" }: CheckerOptions) {
+    this.leaseMs = leaseMs;
+    this.#transport = transport;
     this.#slackMs = SLACK_MS + model.longestLagMs;
-    const connections = [...model.connections.values()];
+    // impostors are nobody: they neither have sessions nor may anyone have made way for them
+    const connections = [...model.connections.values()].filter(({ habit }) => habit !== "impostor");
     this.#byClient = Map.groupBy(connections, ({ client }) => client);
     for (const connection of connections) {
       if (connection.session) this.#bySession.set(connection.session, connection);
@@ -89,6 +103,7 @@ class Checker {
     for (const quiet of this.model.of("quiet")) this.#survivors(quiet);
     for (const list of this.model.of("list")) this.#ghosts(list);
     for (const connection of this.model.connections.values()) {
+      this.#nobodyElses(connection);
       this.#zombies(connection);
       this.#cut(connection);
     }
@@ -224,7 +239,7 @@ class Checker {
           at,
           `server ${server} lists ${name(connection)}, ${ms(at - gone)} after it has gone`,
         );
-      } else if (quiet && gone > quiet.at && at > gone + this.#slackMs + AT_ONCE_MS) {
+      } else if (quiet && gone > quiet.at && at > this.#heldUntil(connection) + this.#slackMs + AT_ONCE_MS) {
         this.#violation(
           3,
           at,
@@ -245,6 +260,14 @@ class Checker {
         );
       }
     }
+  }
+
+  /** Until when a session whose client was told to go is held: where the answer is the only evidence, until it is cut. */
+  #heldUntil(connection: Connection): number {
+    const { habit, closeAt, endAt, leaveAt } = connection;
+    return this.#transport === "deno" && habit === "mute"
+      ? Math.min(endAt, leaveAt, closeAt + CLOSE_TIMEOUT_MS)
+      : goneAt(connection);
   }
 
   // ---- 4: no zombies ----------------------------------------------------------------------------------------------
@@ -334,6 +357,16 @@ class Checker {
         this.#violation(5, at, `server ${server} has ${left} descriptors left over`);
       }
     }
+  }
+
+  // ---- 6: nobody else's -------------------------------------------------------------------------------------------
+
+  #nobodyElses(connection: Connection): void {
+    const { habit, status, answerAt, frames } = connection;
+    if (habit !== "impostor" || status === undefined) return;
+    if (status < 500) this.turnedAway++;
+    if (TURNED_AWAY.includes(status) && frames.length === 0) return;
+    this.#violation(6, answerAt, `the impostor ${name(connection)} is answered ${status}`);
   }
 
   // ---- 0: it lives ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 import { TextLineStream } from "../support/lines.ts";
 import type { ClientEvent, Habit } from "./history.ts";
 import { Random } from "./random.ts";
+import { Tokens } from "./tokens.ts";
 import { Visitor } from "./visitor.ts";
 
 export interface CrowdOptions {
@@ -19,13 +20,15 @@ export interface CrowdOptions {
   ports: number[];
   /** `client_id`s. They are of this process alone, so that all that is seen of one of them is seen by one clock. */
   clients: string[];
+  /** With which the servers check tokens. */
+  secret: string;
   /** How many connections at a time are tried for. */
   visitors: number;
 }
 
 /** Of a hundred connections. */
 const HABITS: Readonly<Record<Habit, number>> = {
-  good: 57,
+  good: 50,
   leaves: 8,
   drops: 7,
   resets: 7,
@@ -34,6 +37,7 @@ const HABITS: Readonly<Record<Habit, number>> = {
   mute: 7,
   frozen: 3,
   babbles: 5,
+  impostor: 7,
 };
 
 /** How long a visitor waits before the next connection, and how long one is held, on average. */
@@ -58,6 +62,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 class Crowd {
   readonly #options: CrowdOptions;
+  readonly #tokens: Tokens;
   readonly #random: Random;
   readonly #visitors = new Set<Visitor>();
   #events: ClientEvent[] = [];
@@ -65,8 +70,9 @@ class Crowd {
   #calm = true;
   #leaving = false;
 
-  constructor(options: CrowdOptions) {
+  constructor(options: CrowdOptions, tokens: Tokens) {
     this.#options = options;
+    this.#tokens = tokens;
     this.#random = new Random(`${options.seed} crowd ${options.crowd}`);
   }
 
@@ -116,6 +122,7 @@ class Crowd {
     for (const client of this.#options.clients) {
       if (this.#random.next() < 0.5) continue;
       for (let i = 0; i < STORM_CONNECTIONS; i++) this.#stay(this.#connect(client, "good"));
+      this.#stay(this.#connect(client, "impostor"));
     }
   }
 
@@ -128,6 +135,7 @@ class Crowd {
       server,
       port: ports[server]!,
       habit,
+      token: habit === "impostor" ? this.#tokens.notOf(client, this.#random) : this.#tokens.of(client),
       random: this.#random,
       record: (event) => this.#events.push(event),
       now,
@@ -158,6 +166,7 @@ class Crowd {
 }
 
 if (import.meta.main) {
-  await new Crowd(JSON.parse(Deno.args[0]!)).run();
+  const options: CrowdOptions = JSON.parse(Deno.args[0]!);
+  await new Crowd(options, await Tokens.make(options.secret, options.clients)).run();
   Deno.exit(0);
 }

@@ -22,7 +22,9 @@ export type Habit =
   /** Never reads: what it is sent is seen by no one. */
   | "frozen"
   /** Sends what is no WebSocket frame after a while. */
-  | "babbles";
+  | "babbles"
+  /** Is not who it says it is: its token is another client's, out of date, forged, or not there. */
+  | "impostor";
 
 /** Told by the process that holds the connection; stamped when the bytes were read there. */
 export type ClientEvent =

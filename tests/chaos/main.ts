@@ -1,5 +1,6 @@
 /** `deno task chaos`: clients and faults at random against a cluster, and whether it kept its promises. */
 
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
 import { runProgram } from "../../tools/run_program.ts";
 import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
@@ -12,6 +13,7 @@ interface Flags {
   duration: number;
   lease: number;
   servers: number;
+  transport: TransportName;
   visitors: number;
   clients: number;
   redis: Topology;
@@ -47,6 +49,9 @@ const program = createProgram(
     flag("--servers <count>", "processes of the cluster", { parse: integer({ min: 1 }), default: 3 }),
   )
   .addOption(
+    flag("--transport <name>", "how the servers speak WebSocket").choices(["deno", "node"]).default("node"),
+  )
+  .addOption(
     flag("--visitors <count>", "connections tried for at a time", {
       parse: integer({ min: 1 }),
       default: 240,
@@ -78,12 +83,13 @@ async function main(flags: Flags): Promise<void> {
       events.map((event) => JSON.stringify(event) + "\n").join(""),
     );
   }
-  const verdict = check(events, { leaseMs: flags.lease });
+  const verdict = check(events, { leaseMs: flags.lease, transport: flags.transport });
   report(events, verdict);
   if (verdict.violations.length > 0) Deno.exit(1);
 }
 
-function report(events: Event[], { violations, withinResolution, lateHeartbeats }: Verdict): void {
+function report(events: Event[], verdict: Verdict): void {
+  const { violations, withinResolution, lateHeartbeats, turnedAway } = verdict;
   const count = (test: (event: Event) => boolean) => events.filter(test).length;
   const faults = new Map<FaultKind, number>();
   for (const event of events) {
@@ -97,6 +103,7 @@ replaced     ${count((event) => event.kind === "frame" && event.code === 4409)}
 sent away    ${count((event) => event.kind === "frame" && event.code === 1013)} (1013), ${
     count((event) => event.kind === "answer" && event.status === 503)
   } (503)
+impostors    ${turnedAway} turned away
 listings     ${count((event) => event.kind === "list")}
 faults       ${[...faults].map(([fault, count]) => `${count} ${fault}`).join(", ")}
 stamps       ${RESOLUTION_MS} ms, later in ${

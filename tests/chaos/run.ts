@@ -1,6 +1,8 @@
 /** One chaos run: a cluster, clients, faults after a plan, and the history of it all. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
+import { SPARE_DESCRIPTORS } from "./checker.ts";
 import { CrowdProcess } from "./crowd_process.ts";
 import type { Event, ListedSession } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
@@ -12,6 +14,7 @@ export interface RunOptions {
   durationMs: number;
   leaseMs: number;
   servers: number;
+  transport: TransportName;
   /** Connections that are tried for at a time. */
   visitors: number;
   /** How many `client_id`s they share. */
@@ -41,10 +44,10 @@ const SETTLE_MS = 300;
 const CLOSE_MS = 60_000;
 
 export async function run(options: RunOptions): Promise<Event[]> {
-  const { leaseMs, servers, topology = "single", onRound } = options;
+  const { leaseMs, servers, transport, topology = "single", onRound } = options;
   const events: Event[] = [];
   const record = (event: Event) => void events.push(event);
-  await using subject = await Subject.start({ servers, leaseMs, topology, record });
+  await using subject = await Subject.start({ servers, leaseMs, transport, topology, record });
   await using crowds = new Crowds(options, subject, record);
   const nemesis = new Nemesis(subject, crowds.processes, record);
   const stop = new AbortController();
@@ -88,6 +91,7 @@ class Crowds implements AsyncDisposable {
         seed,
         ports,
         clients: ids.filter((_, i) => i % CROWDS === crowd),
+        secret: subject.secret,
         visitors: Math.ceil(visitors / CROWDS),
       }, record));
   }
@@ -109,7 +113,7 @@ async function countDescriptors(node: Node, record: (event: Event) => void): Pro
   const end = performance.now() + CLOSE_MS;
   for (;;) {
     const { open, lost } = await node.descriptors();
-    if (open - lost <= node.idleDescriptors || performance.now() > end) {
+    if (open - lost <= node.idleDescriptors + SPARE_DESCRIPTORS || performance.now() > end) {
       return record({
         kind: "descriptors",
         at: now(),

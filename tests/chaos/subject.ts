@@ -1,5 +1,6 @@
 /** The cluster under test: a real Redis, real servers, and between them ways that can be cut. */
 
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
@@ -13,6 +14,7 @@ const MAX_LAST_WORDS = 2000;
 export interface SubjectOptions {
   servers: number;
   leaseMs: number;
+  transport: TransportName;
   topology: Topology;
   record: (event: Event) => void;
 }
@@ -27,17 +29,21 @@ export class Node {
   idleDescriptors = 0;
   program: Program | undefined;
 
-  /** @param way Between it and a single Redis. */
+  /**
+   * @param way Between it and a single Redis.
+   * @param secret With which it checks the tokens of clients.
+   */
   constructor(
     readonly index: number,
     readonly redisUrl: string,
     readonly way: Proxy | undefined,
+    readonly secret: string,
     readonly options: SubjectOptions,
   ) {}
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
-    const { leaseMs, record } = this.options;
+    const { leaseMs, transport, record } = this.options;
     const args = [
       "--port",
       String(this.port),
@@ -45,12 +51,14 @@ export class Node {
       this.redisUrl,
       "--lease",
       String(leaseMs / 1000),
-      // as where strangers connect; with deno a peer that never answers a close frame is listed until it is cut
-      ...["--transport", "node"],
+      ...["--transport", transport],
+      ...["--takeover-limit", "0"],
     ];
     for (let attempt = 1;; attempt++) {
       try {
-        const { program } = await startServer("ws-server", args);
+        const { program } = await startServer("ws-server", args, {
+          env: { SOLO_AUTH_SECRET: this.secret },
+        });
         this.program = program;
         program.status.then(({ code, signal }) => {
           if (signal === "SIGKILL") return;
@@ -102,6 +110,8 @@ export class Node {
 
 export class Subject implements AsyncDisposable {
   readonly nodes: Node[];
+  /** With which the servers check the tokens of clients. */
+  readonly secret: string = crypto.randomUUID();
 
   private constructor(
     readonly redis: Redis | Sentinels,
@@ -109,9 +119,9 @@ export class Subject implements AsyncDisposable {
     readonly options: SubjectOptions,
   ) {
     this.nodes = Array.from({ length: options.servers }, (_, i) => {
-      if (redis instanceof Sentinels) return new Node(i, redis.url, undefined, options);
+      if (redis instanceof Sentinels) return new Node(i, redis.url, undefined, this.secret, options);
       const way = new Proxy(redis.port);
-      return new Node(i, `redis://127.0.0.1:${way.port}`, way, options);
+      return new Node(i, `redis://127.0.0.1:${way.port}`, way, this.secret, options);
     });
   }
 

@@ -12,6 +12,8 @@ export interface VisitorOptions {
   server: number;
   port: number;
   habit: Habit;
+  /** What it shows to prove that it is this client. */
+  token: string | undefined;
   random: Random;
   record: (event: ClientEvent) => void;
   now: () => number;
@@ -66,6 +68,7 @@ export class Visitor {
         this.reset();
         break;
       case "good":
+      case "impostor":
       case "mute":
       case "frozen":
         break;
@@ -85,10 +88,11 @@ export class Visitor {
   }
 
   #ask(): void {
-    const { client, port, habit } = this.#options;
+    const { client, port, habit, token } = this.#options;
     this.#socket.write(
       `GET /?client_id=${client} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\n` +
-        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c29sbyB0ZXN0IGtleSAxMg==\r\n\r\n",
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c29sbyB0ZXN0IGtleSAxMg==\r\n" +
+        (token === undefined ? "" : `Authorization: Bearer ${token}\r\n`) + "\r\n",
     );
     if (habit === "resets-early") this.#socket.write("", () => this.reset());
   }

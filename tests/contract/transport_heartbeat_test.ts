@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { sessionsOf } from "../support/cluster.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { startOn, TRANSPORTS } from "../support/transports.ts";
+import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { until } from "../support/wait.ts";
 
 /**
@@ -15,105 +16,107 @@ const END_MS = 9_500;
 
 const CLIENT = new URL("../support/frozen_client.ts", import.meta.url);
 
-for (const transport of TRANSPORTS) {
-  // One test, since each part waits for more than ten seconds: they wait together.
-  Deno.test(`${transport}: heartbeat`, async () => {
-    await using server = await startOn(transport);
+// One test, since each part waits for more than ten seconds: they wait together.
+Deno.test(`${TRANSPORTS.join(", ")}: heartbeat`, async () => {
+  const failures = await Promise.all(TRANSPORTS.map(failuresOf));
+  assert.deepEqual(failures.flat(), []);
+});
 
-    const parts: Record<string, () => Promise<void>> = {
-      "a silent client gets PING after 5 s and is closed with 1001 after 10 s": async () => {
-        const startMs = performance.now();
-        using silent = await RawWebSocket.connect(server.port, "silent");
-        await silent.text();
-        const ping = await silent.frame();
-        assert.equal(ping?.opcode, OPCODES.ping);
-        assert.ok(ping!.atMs - startMs > PING_MS, `PING after ${ping!.atMs - startMs} ms`);
-        const { code, reason, atMs } = await silent.close();
-        assert.deepEqual([code, reason], [1001, "No response from ping frame."]);
-        assert.ok(atMs - startMs > END_MS, `the end after ${atMs - startMs} ms`);
-        await until(async () => !(await sessionsOf(server.port)).has("silent"), "its session is deleted");
-      },
+/** All that is wrong with the heartbeat of one transport. */
+async function failuresOf(transport: TransportName): Promise<string[]> {
+  await using server = await startOn(transport);
+  const parts: Record<string, () => Promise<void>> = {
+    "a silent client gets PING after 5 s and is closed with 1001 after 10 s": async () => {
+      const startMs = performance.now();
+      using silent = await RawWebSocket.connect(server.port, "silent");
+      await silent.text();
+      const ping = await silent.frame();
+      assert.equal(ping?.opcode, OPCODES.ping);
+      assert.ok(ping!.atMs - startMs > PING_MS, `PING after ${ping!.atMs - startMs} ms`);
+      const { code, reason, atMs } = await silent.close();
+      assert.deepEqual([code, reason], [1001, "No response from ping frame."]);
+      assert.ok(atMs - startMs > END_MS, `the end after ${atMs - startMs} ms`);
+      await until(async () => !(await sessionsOf(server.port)).has("silent"), "its session is deleted");
+    },
 
-      "a silent client that does not answer the close is cut": async () => {
-        using deaf = await RawWebSocket.connect(server.port, "deaf", { answersClose: false });
-        await deaf.text();
-        assert.equal((await deaf.frame())?.opcode, OPCODES.ping);
-        assert.equal((await deaf.close()).code, 1001);
-        await deaf.gone;
-      },
+    "a silent client that does not answer the close is cut": async () => {
+      using deaf = await RawWebSocket.connect(server.port, "deaf", { answersClose: false });
+      await deaf.text();
+      assert.equal((await deaf.frame())?.opcode, OPCODES.ping);
+      assert.equal((await deaf.close()).code, 1001);
+      await deaf.gone;
+    },
 
-      "a client that answers PING stays": async () => {
-        using polite = await RawWebSocket.connect(server.port, "polite");
-        await polite.text();
-        for (let pings = 1; pings <= 3; pings++) { // without an answer to the first it would have ended with the second
-          const ping = await polite.frame();
-          assert.equal(ping?.opcode, OPCODES.ping, `frame ${pings}`);
-          await polite.send(OPCODES.pong, ping!.payload);
-        }
-        assert.ok((await sessionsOf(server.port)).has("polite"));
-      },
+    "a client that answers PING stays": async () => {
+      using polite = await RawWebSocket.connect(server.port, "polite");
+      await polite.text();
+      for (let pings = 1; pings <= 3; pings++) { // without an answer to the first it would have ended with the second
+        const ping = await polite.frame();
+        assert.equal(ping?.opcode, OPCODES.ping, `frame ${pings}`);
+        await polite.send(OPCODES.pong, ping!.payload);
+      }
+      assert.ok((await sessionsOf(server.port)).has("polite"));
+    },
 
-      "a client that talks is not ended, whatever it says, and its PING is answered": async () => {
-        using talker = await RawWebSocket.connect(server.port, "talker");
-        await talker.text();
-        const said = [OPCODES.text, OPCODES.binary, OPCODES.pong];
-        for (let i = 0; i < 12; i++) {
-          await talker.send(said[i % 3]!, "still here");
-          await new Promise((resolve) => setTimeout(resolve, 1000));
-        }
-        await talker.send(OPCODES.ping, "are you there?");
-        for (;;) {
-          const answer = await talker.frame();
-          if (answer?.opcode === OPCODES.ping) continue; // this machine was too busy to talk in time
-          assert.equal(answer?.opcode, OPCODES.pong);
-          assert.equal(new TextDecoder().decode(answer!.payload), "are you there?");
-          break;
-        }
-      },
+    "a client that talks is not ended, whatever it says, and its PING is answered": async () => {
+      using talker = await RawWebSocket.connect(server.port, "talker");
+      await talker.text();
+      const said = [OPCODES.text, OPCODES.binary, OPCODES.pong];
+      for (let i = 0; i < 12; i++) {
+        await talker.send(said[i % 3]!, "still here");
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+      await talker.send(OPCODES.ping, "are you there?");
+      for (;;) {
+        const answer = await talker.frame();
+        if (answer?.opcode === OPCODES.ping) continue; // this machine was too busy to talk in time
+        assert.equal(answer?.opcode, OPCODES.pong);
+        assert.equal(new TextDecoder().decode(answer!.payload), "are you there?");
+        break;
+      }
+    },
 
-      "a client frozen by SIGSTOP is cut, and its session deleted": async () => {
-        const child = new Deno.Command(Deno.execPath(), {
-          args: ["run", "-q", "--allow-net", CLIENT.pathname, String(server.port), "frozen"],
-          stdin: "null",
-          stdout: "piped",
-          stderr: "null",
-        }).spawn();
-        const lines = child.stdout.getReader();
-        await lines.read();
-        child.kill("SIGSTOP");
-        await until(
-          async () => !(await sessionsOf(server.port)).has("frozen"),
-          "its session is deleted",
-          60_000,
-        );
-        child.kill("SIGKILL");
-        await lines.cancel();
-        await child.status;
-      },
+    "a client frozen by SIGSTOP is cut, and its session deleted": async () => {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["run", "-q", "--allow-net", CLIENT.pathname, String(server.port), "frozen"],
+        stdin: "null",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+      const lines = child.stdout.getReader();
+      await lines.read();
+      child.kill("SIGSTOP");
+      await until(
+        async () => !(await sessionsOf(server.port)).has("frozen"),
+        "its session is deleted",
+        60_000,
+      );
+      child.kill("SIGKILL");
+      await lines.cancel();
+      await child.status;
+    },
 
-      "one that sends the bytes of a frame one by one and never its end is silent": async () => {
-        using dripping = await RawWebSocket.connect(server.port, "dripping");
-        await dripping.text();
-        await dripping.write(Uint8Array.of(0x82, 0xfe, 0x10, 0, 0, 0, 0, 0)); // 4 KiB are to come
-        let ended = false;
-        dripping.gone.then(() => ended = true);
-        await until(
-          async () => {
-            await dripping.write(Uint8Array.of(1)).catch(() => {});
-            return ended;
-          },
-          "it is ended",
-          60_000,
-        );
-      },
-    };
+    "one that sends the bytes of a frame one by one and never its end is silent": async () => {
+      using dripping = await RawWebSocket.connect(server.port, "dripping");
+      await dripping.text();
+      await dripping.write(Uint8Array.of(0x82, 0xfe, 0x10, 0, 0, 0, 0, 0)); // 4 KiB are to come
+      let ended = false;
+      dripping.gone.then(() => ended = true);
+      await until(
+        async () => {
+          await dripping.write(Uint8Array.of(1)).catch(() => {});
+          return ended;
+        },
+        "it is ended",
+        60_000,
+      );
+    },
+  };
 
-    const results = await Promise.allSettled(Object.values(parts).map((part) => part()));
-    const failures = Object.keys(parts).flatMap((name, i) => {
-      const result = results[i]!;
-      return result.status === "rejected" ? [`${name}: ${result.reason}`] : [];
-    });
-    assert.deepEqual(failures, []);
-    await until(async () => (await sessionsOf(server.port)).size === 0, "nobody is left");
+  const results = await Promise.allSettled(Object.values(parts).map((part) => part()));
+  await until(async () => (await sessionsOf(server.port)).size === 0, "nobody is left");
+  return Object.keys(parts).flatMap((name, i) => {
+    const result = results[i]!;
+    return result.status === "rejected" ? [`${transport}: ${name}: ${result.reason}`] : [];
   });
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import { connect } from "../../lib/sessions/page/client.js";
 import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import type { Program } from "../support/program.ts";
@@ -11,8 +12,14 @@ import { WsClient } from "../support/ws_client.ts";
 class BalancedCluster implements AsyncDisposable {
   private constructor(readonly cluster: Cluster, readonly balancer: Caddy) {}
 
-  static async start(env: Record<string, string> = {}): Promise<BalancedCluster> {
-    const cluster = await Cluster.start({ args: ["--drain-delay", "3"] });
+  static async start(
+    { env = {}, args = ["--drain-delay", "3"], leaseS }: {
+      env?: Record<string, string>;
+      args?: string[];
+      leaseS?: number;
+    } = {},
+  ): Promise<BalancedCluster> {
+    const cluster = await Cluster.start({ leaseS, args });
     try {
       const upstreams = cluster.servers.map(({ port }) => port);
       const balancer = await Caddy.start({ upstreams, env: { SOLO_HEALTH_INTERVAL: "200ms", ...env } });
@@ -81,7 +88,7 @@ Deno.test("balancer: the newest connection of a client is the only one, wherever
 });
 
 Deno.test("balancer: a killed server loses its own clients only, and they come back", async () => {
-  await using service = await BalancedCluster.start();
+  await using service = await BalancedCluster.start({ leaseS: 10 });
   const clients = await connectMany(service.port, 9);
   const nodes = await nodesOf(service.port);
   await service.program(0).stop("SIGKILL");
@@ -119,6 +126,45 @@ Deno.test("balancer: while a server is drained no new connection fails", async (
   await disconnect(clients);
 });
 
+Deno.test("balancer: a service that is rolled tells each client how long to wait, and has it back at its first attempt", async () => {
+  const count = 60;
+  await using service = await BalancedCluster.start({ args: ["--drain-delay", "1", "--drain-rate", "20"] });
+  const sessions = new Map<number, string>();
+  const ends: { code: number; reason: string; waitMs?: number }[] = [];
+  const clients = Array.from({ length: count }, (_, i) =>
+    connect(`http://127.0.0.1:${service.port}/`, {
+      clientId: `client-${i}`,
+      onSession: (sessionId) => sessions.set(i, sessionId),
+      onEnd: (end) => {
+        sessions.delete(i);
+        ends.push(end);
+      },
+    }));
+  try {
+    await until(() => sessions.size === count, "all are connected");
+    for (const { port, program } of [...service.cluster.servers]) {
+      assert.equal(await program.stop("SIGTERM"), 0);
+      await service.cluster.add(["--port", String(port)]);
+      await until(async () => {
+        const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+        await response.body?.cancel();
+        return response.ok;
+      }, "its successor is ready");
+    }
+    await until(() => sessions.size === count, "all are back");
+    assert.ok(ends.length >= count, `each server had sessions: ${ends.length} have ended`);
+    for (const { code, reason, waitMs } of ends) {
+      assert.equal(code, 1001, `no attempt fails: ${code} ${reason}`);
+      const [, withinS] = /^the server is going away; reconnect within (\d+) s$/.exec(reason) ?? [];
+      assert.ok(waitMs! <= Number(withinS) * 1000, `${waitMs} ms: ${reason}`);
+    }
+    const expected = Array.from({ length: count }, (_, i) => [`client-${i}`, sessions.get(i)!] as const);
+    assert.deepEqual(await sessionsOf(service.port), new Map(expected));
+  } finally {
+    for (const client of clients) client.close();
+  }
+});
+
 Deno.test("balancer: a server that has stopped to answer is passed over", async () => {
   await using service = await BalancedCluster.start();
   service.program(0).kill("SIGSTOP");
@@ -132,6 +178,9 @@ Deno.test("balancer: only the public paths lead inside, and each request is logg
   for (const path of ["/", "/client.js", "/sessions", "/healthz", "/readyz"]) {
     assert.notEqual(await statusOf(service.port, path), 404, path);
   }
+  // there are no operators here; it is ws-server that says so, and not the balancer
+  const operation = await answerTo(service.port, "GET /sessions/kim HTTP/1.0\r\nHost: localhost\r\n\r\n");
+  assert.match(operation, / 404 [^]*no such path; there are /);
   for (const path of ROUNDABOUT) assert.ok([400, 404].includes(await statusOf(service.port, path)), path);
   await disconnect([await WsClient.establish(service.port, "logged")]);
   const isLogged = () =>
@@ -151,10 +200,36 @@ const ROUNDABOUT = [
   "/x/../metrics",
   "/..\\metrics",
   "/x\\..\\metrics",
+  "/page/..\\metrics",
+  "/sessions/../metrics",
+  "/sessions/%2e%2e/metrics",
+  "/sessions/..\\metrics",
 ];
 
+Deno.test("balancer: operators reach one session by its id, whatever is in it", async () => {
+  const operatorToken = "operators-token-0";
+  await using cluster = await Cluster.start({ operatorToken });
+  await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
+  const ids = ["kim", "a/b", "two words & 100 % 👋?#"];
+  await using clients = new AsyncDisposableStack();
+  for (const id of ids) {
+    const client = clients.use(await WsClient.establish(balancer.port, id));
+    const ask = async (method: string, path = "", body?: string) => {
+      const url = `http://${balancer.address}/sessions/${encodeURIComponent(id)}${path}`;
+      const headers = { authorization: `Bearer ${operatorToken}` };
+      const response = await fetch(url, { method, headers, body });
+      return [response.status, await response.text()];
+    };
+    const sessionId = await client.sessionId;
+    assert.deepEqual(await ask("GET"), [200, `${id} ${sessionId}\n`]);
+    assert.deepEqual(await ask("POST", "/messages", "x"), [200, `${sessionId}\n`]);
+    assert.deepEqual(await ask("DELETE"), [200, "the session is ended\n"]);
+    assert.equal((await client.end()).code, 4403);
+  }
+});
+
 Deno.test("balancer: half a request is cut, a silent session is not", async () => {
-  await using service = await BalancedCluster.start({ SOLO_READ_TIMEOUT: "1s" });
+  await using service = await BalancedCluster.start({ env: { SOLO_READ_TIMEOUT: "1s" } });
   const silent = await WsClient.establish(service.port, "silent");
   await answerTo(service.port, "GET / HTTP/1.1\r\nHost: localhost\r\n"); // returns when the balancer closes
   await answerTo(service.port, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf");

@@ -1,75 +1,81 @@
 /** The live page in a real Chromium, with sessions of other clients on other processes. */
 
 import assert from "node:assert/strict";
-import type { Page } from "playwright-core";
-import { accessibilityProblems, Browser, longestTaskMs, timeToRender } from "../support/browser.ts";
+import { accessibilityProblems } from "../support/browser.ts";
 import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
-import { startServer, unlessOlderRuntime } from "../support/program.ts";
+import {
+  connect,
+  countOf,
+  meaningOf,
+  newestCard,
+  rowsOf,
+  stateBecomes,
+  test,
+  urlOf,
+} from "../support/live_page.ts";
+import { startServer } from "../support/program.ts";
 import { freePort } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
+/** Where it is to end. */
 const LEASE_S = 5;
 
 /** Where screenshots go, for a person to look at. */
 const SCREENSHOTS = new URL("../../dist/screenshots/", import.meta.url).pathname;
 
-/**
- * A test with a browser. Playwright keeps a connection to its browser process and timers that outlive a call, so what
- * the sanitizers look for is there on purpose; `Browser` ends with the test all the same.
- */
-function test(
-  behaviour: string,
-  body: (browser: Browser) => Promise<void>,
-  needs = { cleanClose: false },
-): void {
-  const name = `the live page: ${behaviour}`;
-  Deno.test({
-    ...(needs.cleanClose
-      ? unlessOlderRuntime(name, "a close frame comes twice, an error to Chromium,")
-      : { name }),
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn: async () => {
-      await using browser = await Browser.start();
-      await body(browser);
-      assert.deepEqual(browser.complaints, [], "the console is empty");
-    },
-  });
-}
+// Those without a browser come first: later it is there, and the sanitizers would wonder at it.
 
-const urlOf = (port: number) => `http://127.0.0.1:${port}/`;
-
-/** What the table shows in the rows in sight: client, session and node of each. */
-function rowsOf(page: Page): Promise<string[][]> {
-  return page.locator("tbody tr").evaluateAll((rows) =>
-    rows.map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent ?? ""))
+Deno.test("GET / : the page is for browsers, may do nothing but what it needs, and is sent once", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off"]);
+  const url = urlOf(server.port);
+  const accept = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+  const response = await fetch(url, { headers: accept });
+  assert.match(response.headers.get("content-type")!, /^text\/html/);
+  const policy = response.headers.get("content-security-policy")!;
+  for (
+    const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
+  ) {
+    assert.ok(policy.includes(rule));
+  }
+  assert.ok(!policy.includes("unsafe"));
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  const html = await response.text();
+  assert.doesNotMatch(
+    html,
+    /<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?:\/\//,
+    "nothing inline, nothing from elsewhere",
   );
-}
 
-/** How many sessions the page says there are. */
-async function countOf(page: Page): Promise<number> {
-  return Number((await page.locator("#count").textContent())?.replace(/\D/g, ""));
-}
+  const again = await fetch(url, { headers: { ...accept, "if-none-match": response.headers.get("etag")! } });
+  assert.equal(again.status, 304);
+  await again.body?.cancel();
+  const plain = await fetch(url);
+  assert.equal(plain.status, 426, "for everyone else nothing has changed");
+  await plain.body?.cancel();
+  const folder = await fetch(`${url}page/`, { headers: accept });
+  assert.equal(folder.status, 404);
+  await folder.body?.cancel();
+});
 
-async function connect(page: Page, clientId: string): Promise<void> {
-  await page.getByLabel("Client id").fill(clientId);
-  await page.getByRole("button", { name: "Connect" }).first().click();
-}
-
-/** The newest card of the part to try. */
-const newestCard = (page: Page) => page.locator("#clients > li").first();
-
-/** What the newest card says of how its last connection ended. */
-const meaningOf = (page: Page) => newestCard(page).locator(".meaning").innerText();
-
-async function stateBecomes(page: Page, state: string, card = newestCard(page)): Promise<void> {
-  await until(async () => await card.getAttribute("data-state") === state, `the client is ${state}`);
-}
+Deno.test("GET / : --no-page, or its variable, leaves no trace of the page but the client for everyone", async () => {
+  for (const [args, env] of [[["--no-page"], {}], [[], { SOLO_NO_PAGE: "1" }]] as const) {
+    await using server = await startServer("ws-server", ["--redis", "off", ...args], { env });
+    const answers = await Promise.all(
+      ["", "page/main.js", "page/client.js", "client.js"].map((path) =>
+        fetch(urlOf(server.port) + path, { headers: { accept: "text/html" } }).then(async (response) => {
+          await response.body?.cancel();
+          return response.status;
+        })
+      ),
+    );
+    assert.deepEqual(answers, [426, 404, 404, 200]);
+  }
+});
 
 test("shows the sessions of every process as they come, are replaced and go", async (browser) => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   await using before = await WsClient.establish(cluster.port(1), "before");
   const page = await browser.open(urlOf(cluster.port(0)));
   await until(async () => (await rowsOf(page)).length === 1, "it is in the table");
@@ -162,7 +168,7 @@ test("behind a balancer it goes on at another process when its own is killed", a
 test(
   "two tabs with one client id: the newer replaces the older, which says so and stays away",
   async (browser) => {
-    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    await using cluster = await Cluster.start();
     const first = await browser.open(urlOf(cluster.port(0)));
     await connect(first, "kim");
     await stateBecomes(first, "established");
@@ -217,7 +223,7 @@ test("several clients of one page, with odd names, are opened, closed and remove
 });
 
 test("the filter, the order and the nodes choose what is shown", async (browser) => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S, nodes: 2 });
+  await using cluster = await Cluster.start({ nodes: 2 });
   const clients = await Promise.all(
     Array.from({ length: 30 }, (_, i) => WsClient.establish(cluster.port(i % 2), `client ${i}`)),
   );
@@ -260,59 +266,18 @@ test("the filter, the order and the nodes choose what is shown", async (browser)
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
 });
 
-test("10,000 sessions, and as many events in seconds, do not freeze it", async (browser) => {
-  await using server = await startServer("ws-server", ["--redis", "off"]);
-  const page = await browser.open(urlOf(server.port));
-  const clients: WsClient[] = [];
-  for (let i = 0; i < 5000; i += 100) {
-    clients.push(
-      ...await Promise.all(
-        Array.from({ length: 100 }, (_, n) => WsClient.establish(server.port, `client ${i + n}`)),
-      ),
-    );
-  }
-  await until(async () => await countOf(page) === 5000, "5,000 are shown as they come");
-  for (let i = 5000; i < 10_000; i += 100) {
-    clients.push(
-      ...await Promise.all(
-        Array.from({ length: 100 }, (_, n) => WsClient.establish(server.port, `client ${i + n}`)),
-      ),
-    );
-  }
-  await until(async () => await countOf(page) === 10_000, "10,000 are shown as they come");
-  const longestMs = [await longestTaskMs(page)];
-  await page.reload();
-  await until(async () => await countOf(page) === 10_000, "and in a snapshot");
-  assert.ok((await rowsOf(page)).length < 60, "only the rows in sight are in the document");
-  await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = scroller.scrollHeight);
-  await until(
-    async () => /^client \d\d?$/.test((await rowsOf(page)).at(-1)![0]!),
-    "the oldest are at the end",
-  );
-  assert.equal(await page.locator("tbody tr").last().getAttribute("aria-rowindex"), "10001");
-  longestMs.push(await longestTaskMs(page));
-  const all = await browser.open("about:blank");
-  const wholeMs = await timeToRender(all, 10_000);
-  assert.ok(
-    Math.max(...longestMs) < wholeMs,
-    `the page could not answer for ${longestMs.join(" or ")} ms, and with all rows in it for ${wholeMs} ms`,
-  );
-  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-  await until(async () => await countOf(page) === 0, "all are gone");
-});
-
 test("rows in sight stay where they are while others come above them", async (browser) => {
   await using server = await startServer("ws-server", ["--redis", "off"]);
   const clients: WsClient[] = [];
   for (let i = 0; i < 200; i++) clients.push(await WsClient.establish(server.port, `client ${i}`));
   const page = await browser.open(urlOf(server.port));
-  await until(async () => await countOf(page) === 200, "all are there");
+  await untilCounted(() => countOf(page), 200, "all are there");
   await page.locator("#scroller").evaluate((scroller) => scroller.scrollTop = 2000);
   const row = page.locator("tbody tr", { has: page.getByText("client 140", { exact: true }) });
   await row.waitFor();
   const before = await row.boundingBox();
   for (let i = 0; i < 20; i++) clients.push(await WsClient.establish(server.port, `new ${i}`));
-  await until(async () => await countOf(page) === 220, "the new ones are there");
+  await untilCounted(() => countOf(page), 220, "the new ones are there");
   await page.waitForTimeout(100);
   assert.deepEqual(await row.boundingBox(), before);
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
@@ -365,7 +330,7 @@ for (
   ] as const
 ) {
   test(`on a ${name} screen, light and dark, it is in order and accessible`, async (browser) => {
-    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    await using cluster = await Cluster.start();
     const clients = await Promise.all(
       Array.from({ length: 60 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
     );
@@ -389,50 +354,3 @@ for (
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   }, { cleanClose: true });
 }
-
-Deno.test("GET / : the page is for browsers, may do nothing but what it needs, and is sent once", async () => {
-  await using server = await startServer("ws-server", ["--redis", "off"]);
-  const url = urlOf(server.port);
-  const accept = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
-  const response = await fetch(url, { headers: accept });
-  assert.match(response.headers.get("content-type")!, /^text\/html/);
-  const policy = response.headers.get("content-security-policy")!;
-  for (
-    const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
-  ) {
-    assert.ok(policy.includes(rule));
-  }
-  assert.ok(!policy.includes("unsafe"));
-  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
-  const html = await response.text();
-  assert.doesNotMatch(
-    html,
-    /<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?:\/\//,
-    "nothing inline, nothing from elsewhere",
-  );
-
-  const again = await fetch(url, { headers: { ...accept, "if-none-match": response.headers.get("etag")! } });
-  assert.equal(again.status, 304);
-  await again.body?.cancel();
-  const plain = await fetch(url);
-  assert.equal(plain.status, 426, "for everyone else nothing has changed");
-  await plain.body?.cancel();
-  const folder = await fetch(`${url}page/`, { headers: accept });
-  assert.equal(folder.status, 404);
-  await folder.body?.cancel();
-});
-
-Deno.test("GET / : --no-page, or its variable, leaves no trace of the page", async () => {
-  for (const [args, env] of [[["--no-page"], {}], [[], { SOLO_NO_PAGE: "1" }]] as const) {
-    await using server = await startServer("ws-server", ["--redis", "off", ...args], { env });
-    const answers = await Promise.all(
-      ["", "page/main.js"].map((path) =>
-        fetch(urlOf(server.port) + path, { headers: { accept: "text/html" } }).then(async (response) => {
-          await response.body?.cancel();
-          return response.status;
-        })
-      ),
-    );
-    assert.deepEqual(answers, [426, 404]);
-  }
-});

@@ -36,7 +36,7 @@ const WS_CROWDS: Record<string, (i: number) => string> = {
 
 for (const [what, send] of Object.entries(WS_CROWDS)) {
   Deno.test(`ws-server behind Caddy and ${CROWD} ${what}: good clients notice nothing`, async () => {
-    await using cluster = await Cluster.start({ leaseS: 10 });
+    await using cluster = await Cluster.start();
     await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
     const { port } = balancer;
     const residents = await Promise.all(

@@ -15,7 +15,7 @@ function addressOf(port: number): Record<string, string> {
 }
 
 Deno.test("tasks-cli: shows the place in the queue while it waits; Ctrl-C leaves the task to the server", async () => {
-  await using server = await startServer("tasks-server");
+  await using server = await startServer("tasks-server", ["--delay-factor", "1000"]);
   const env = addressOf(server.port);
   await runProgram("tasks-cli", ["run", "too_long_echo", "executes"], { env });
   await runProgram("tasks-cli", ["run", "too_long_echo", "waits"], { env });

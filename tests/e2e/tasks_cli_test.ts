@@ -91,7 +91,7 @@ Deno.test("tasks-cli: the form where flags say everything", async () => {
 });
 
 Deno.test("tasks-cli: a task that executes, one that waits, and both cancelled", async () => {
-  await using server = await startServer("tasks-server");
+  await using server = await startServer("tasks-server", ["--delay-factor", "1000"]); // it executes until it is cancelled
   const cli = cliOf(server.port);
   await check(cli, ["run", "too_long_echo", "a"], {
     stdout: "Task [too_long_echo] added to the queue. Task id is #1\n",
@@ -118,8 +118,7 @@ Deno.test("tasks-cli: a task that executes, one that waits, and both cancelled",
     stderr: "ERROR: task #1 ended in error: cancelled\n",
     code: 1,
   });
-  await check(cli, ["cancel", "1"], { stdout: "Task #1 cancelled\n" });
-  await waiting;
+  await Promise.all([waiting, check(cli, ["cancel", "1"], { stdout: "Task #1 cancelled\n" })]);
 });
 
 Deno.test("tasks-cli: --json prints the server's answer as one line", async () => {
@@ -178,7 +177,7 @@ Deno.test("tasks-cli: a task the server does not know ends in error, with a sugg
 });
 
 Deno.test("tasks-cli: a full queue is an error that leaves no task behind", async () => {
-  await using server = await startServer("tasks-server", ["--queue-limit", "1"]);
+  await using server = await startServer("tasks-server", ["--queue-limit", "1", "--delay-factor", "1000"]);
   const cli = cliOf(server.port);
   await cli(["run", "too_long_echo", "executes"]);
   await executing(cli, 1);

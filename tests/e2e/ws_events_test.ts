@@ -22,7 +22,7 @@ async function metric(port: number, name: string): Promise<number> {
 }
 
 Deno.test("/sessions as events: a reader of any process sees the sessions of all, as they come and go", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   await using early = await WsClient.establish(cluster.port(0), "early");
   await using reader = await EventReader.connect(cluster.port(1));
   await reader.live();
@@ -43,7 +43,7 @@ Deno.test("/sessions as events: a reader of any process sees the sessions of all
 });
 
 Deno.test("/sessions as events: a reader that goes on at another process misses nothing and hears nothing twice", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   const first = await EventReader.connect(cluster.port(0));
   await first.live();
   await using kim = await WsClient.establish(cluster.port(0), "kim");
@@ -77,7 +77,7 @@ Deno.test("/sessions as events: the sessions of a killed process are closed with
 });
 
 Deno.test("/sessions as events: after a loss of Redis's data readers have the truth again", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   const clients = await Promise.all(
     Array.from({ length: 30 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
   );
@@ -96,7 +96,7 @@ Deno.test("/sessions as events: after a loss of Redis's data readers have the tr
 });
 
 Deno.test("/sessions as events: a process that is being stopped ends the stream, and takes no new readers", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S, args: ["--drain-delay", "5"] });
+  await using cluster = await Cluster.start({ args: ["--drain-delay", "5"] });
   const [leaving] = cluster.servers;
   await using reader = await EventReader.connect(leaving!.port);
   await reader.live();
@@ -171,7 +171,7 @@ function follow(port: number, localAddress: string): Promise<Follower> {
 }
 
 Deno.test("/sessions as events: HEAD says what it would be, and without a registry there is none", async () => {
-  await using cluster = await Cluster.start({ nodes: 1, leaseS: LEASE_S });
+  await using cluster = await Cluster.start({ nodes: 1 });
   const url = `http://127.0.0.1:${cluster.port(0)}/sessions`;
   const head = await fetch(url, { ...STREAM, method: "HEAD" });
   assert.equal(head.headers.get("content-type"), "text/event-stream");

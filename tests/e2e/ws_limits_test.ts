@@ -58,7 +58,7 @@ for (const transport of TRANSPORTS) {
     ),
     fn: async () => {
       const args = ["--drain-delay", "5", "--transport", transport];
-      await using cluster = await Cluster.start({ nodes: 2, leaseS: 10, args });
+      await using cluster = await Cluster.start({ nodes: 2, args });
       const [leaving, staying] = cluster.servers;
       const clients = await Promise.all(
         Array.from({ length: 250 }, (_, i) => WsClient.establish(leaving!.port, `client ${i}`)),
@@ -201,7 +201,7 @@ Deno.test("ws-server health: exit 0 for a ready server, 1 with one line for any 
 });
 
 Deno.test("ws-server: a signal that comes while it starts ends it too", async () => {
-  await using cluster = await Cluster.start({ nodes: 1, leaseS: 10 }); // joining takes a second
+  await using cluster = await Cluster.start({ nodes: 1 }); // joining takes a second
   const program = new Program("ws-server", ["--host", "127.0.0.1", "--port", "0", ...cluster.flags]);
   await using _ending = program;
   await program.line(/holds a lease/);

@@ -73,7 +73,7 @@ Deno.test("ws-server: /sessions as JSON names node, epoch and time of every sess
 });
 
 Deno.test("ws-server: the sessions of one client never overlap, also across processes and under load", async () => {
-  await using cluster = await Cluster.start({ leaseS: 10 });
+  await using cluster = await Cluster.start({ args: ["--takeover-limit", "0"] });
   const ids = Array.from({ length: 25 }, (_, i) => `client ${i}`);
   const intervals = new Map(ids.map((id) => [id, [] as { fromMs: number; toMs: number }[]]));
   const sockets: RawWebSocket[] = [];
@@ -124,7 +124,7 @@ Deno.test("ws-server: the sessions of one client never overlap, also across proc
 });
 
 Deno.test("ws-server: of 200 connections at once for one client exactly one survives, every time", async () => {
-  await using cluster = await Cluster.start({ leaseS: 10 });
+  await using cluster = await Cluster.start({ args: ["--takeover-limit", "0"] });
   for (let round = 0; round < 5; round++) {
     const clients = Array.from({ length: 200 }, (_, i) => new WsClient(cluster.port(i % 3), "racer"));
     const open = () => clients.filter((client) => client.isOpen);

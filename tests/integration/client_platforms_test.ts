@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import type { WebSocket } from "ws";
 import { type Platform, PLATFORMS, type RemoteSubject } from "../support/client_platforms.ts";
 import type { SubjectEvent, SubjectOptions } from "../support/client_subject.js";
-import { type CloseCodeRow, closeCodeTable } from "../support/close_code_table.ts";
+import { type CloseCodeRow, closeCodeTable, refusalsOf } from "../support/close_code_table.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
 import { freePort, Redis } from "../support/redis.ts";
@@ -16,9 +16,12 @@ import { ScriptedWebSocket, type Visitor } from "../support/scripted_websocket.t
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const TABLE = closeCodeTable(
-  Deno.readTextFileSync(new URL("../../docs/sessions-protocol.md", import.meta.url)),
-);
+const PROTOCOL = Deno.readTextFileSync(new URL("../../docs/sessions-protocol.md", import.meta.url));
+
+const TABLE = closeCodeTable(PROTOCOL);
+
+/** The statuses that the document has for an upgrade that is refused. */
+const REFUSALS = refusalsOf(PROTOCOL);
 
 /** What the document says. */
 const FIRST_WAIT_MS = 500;
@@ -93,6 +96,23 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
     await until(async () => (await sessionsOf(server.port)).size === 0, "there is room");
     await subject.advance(waitMs!);
     await sessionOf(subject);
+  });
+
+  test("takes every answer in the place of a session for one that will be another the next time", async (platform) => {
+    let status: number | undefined; // Node asks twice where it is told 421
+    await using server = await ScriptedWebSocket.start(async (visitor) => {
+      if (status) visitor.refuse(`${status} Refused`);
+      else (await visitor.accept()).send("s");
+    });
+    status = REFUSALS[0];
+    await using subject = await play(platform, { url: urlOf(server.port) });
+    for (let attempt = 0; attempt < REFUSALS.length; attempt++) {
+      const waitMs = 0.5 * Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
+      assert.deepEqual(await subject.next(), ["end", { code: 1006, reason: "", waitMs }], `after ${status}`);
+      status = REFUSALS[attempt + 1];
+      await subject.advance(waitMs);
+    }
+    assert.deepEqual(await subject.next(), ["session", "s"]);
   });
 
   test("gives up a server that does not answer, or gives no session", async (platform, t) => {
@@ -239,7 +259,7 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
     }
   });
 
-  test("of a real server: replaced, told to go, killed, frozen", async (platform, t) => {
+  test("of a real server: replaced, told to go, killed, frozen, without its Redis", async (platform, t) => {
     await using redis = await Redis.start();
     const port = freePort();
     const flags = ["--redis", redis.url, "--lease", "5", "--port", String(port)];
@@ -255,6 +275,14 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
         assert.deepEqual([code, reason, waitMs], [4409, "replaced by a newer connection", undefined]);
         assert.deepEqual(await subject.timers(), []);
         assert.ok(newer.isOpen);
+      });
+      await t.step("refused, since it takes over from nobody", async () => {
+        await using holder = await WsClient.establish(port, "kim");
+        await using subject = await play(platform, { url: `${url}?takeover=no`, clientId: "kim" });
+        const { code, reason, waitMs } = await endOf(subject);
+        assert.deepEqual([code, reason, waitMs], [4408, "the client is connected already", undefined]);
+        assert.deepEqual(await subject.timers(), []);
+        assert.ok(holder.isOpen);
       });
       await t.step("its server frozen for longer than a lease", async () => {
         await using subject = await play(platform, { url, clientId: "frozen" });
@@ -272,13 +300,41 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
         await subject.advance(waitMs!);
         assert.notEqual(await sessionAtLast(subject), before);
       });
+      await t.step("its Redis away: for a moment, and without its data then", async () => {
+        await using subject = await play(platform, { url, clientId: "kim" });
+        const sessionId = await sessionOf(subject);
+        await redis.kill();
+        await redis.restart();
+        await until(
+          async () => (await sessionsOf(port).catch(() => new Map())).get("kim") === sessionId,
+          "the session is announced again",
+        );
+        assert.deepEqual(await subject.untold(), []);
+      });
+      // to a client it is 1013 and 503, which are tried everywhere above; this takes its time
+      if (name === "Deno") {
+        await t.step("its Redis away for longer than a lease", async () => {
+          await using subject = await play(platform, { url, clientId: "kim" });
+          await sessionOf(subject);
+          await redis.kill();
+          const { code, waitMs } = await endOf(subject);
+          assert.equal(code, 1013);
+          await subject.advance(waitMs!);
+          const refused = await endOf(subject); // with 503
+          assert.equal(refused.code, 1006);
+          await redis.restart();
+          await subject.advance(refused.waitMs!);
+          await sessionAtLast(subject);
+        });
+      }
       await t.step("told to go, and there again", async () => {
         await using subject = await play(platform, { url, clientId: "kim" });
         await sessionOf(subject);
         assert.equal(await server.program.stop("SIGTERM"), 0);
         const { code, reason, waitMs } = await endOf(subject);
         assert.equal(code, 1001);
-        assert.match(reason, /^the server is going away/);
+        const [, withinS] = /^the server is going away; reconnect within (\d+) s$/.exec(reason) ?? [];
+        assert.equal(waitMs, 0.5 * 1000 * Number(withinS), reason);
         server = await startServer("ws-server", flags);
         await subject.advance(waitMs!);
         await sessionAtLast(subject);

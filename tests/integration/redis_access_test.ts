@@ -72,6 +72,14 @@ async function liveThrough(redis: Redis): Promise<void> {
   there.registry.release(third!);
   await until(async () => (await listed(here.registry)).length === 0, "the session is gone");
 
+  assert.equal((await here.registry.find("lee"))?.clientId, undefined);
+  const written = new TestCandidate("lee");
+  here.registry.claim(written);
+  await written.reaches("established");
+  assert.equal((await there.registry.send("lee", "hello")).kind, "sent");
+  assert.equal((await there.registry.end("lee", { blockMs: 1 })).kind, "ended");
+  await until(() => here.registry.blockedMs("lee") === 0, "the block is over");
+
   // a process that has died, the loss of all data, and a lease that was lost
   {
     await using ghost = await GhostNode.start(redis, LEASE_MS);

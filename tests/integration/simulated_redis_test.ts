@@ -10,6 +10,9 @@ import { Redis } from "../support/redis.ts";
 
 const lua = await Lua.create();
 
+/** As lua/operation.lua has them. */
+const OPERATION_KEYS = ["generation", "sessions", "nodes", "members", "epoch", "blocked"];
+
 /** A real Redis and a simulated one that are asked the same. */
 class Pair implements AsyncDisposable {
   readonly data = new RedisData();
@@ -44,6 +47,7 @@ function command(random: Random): string[] {
   return random.of([
     () => ["GET", "text"],
     () => ["SET", "text", random.of(["", "1", "1700000000000000"])],
+    () => ["SET", "text", "ends", "PX", "100000"],
     () => ["DEL", random.of(["text", "hash", "sorted"])],
     () => ["HGET", "hash", field()],
     () => ["HSET", "hash", field(), random.of(["", "x y|z", "7"])],
@@ -116,7 +120,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
       ],
       () => [
         "claim",
-        ["generation", "sessions", "nodes", "members", "epoch", "events"],
+        ["generation", "sessions", "nodes", "members", "epoch", "events", "blocked", "takeovers"],
         [
           ...[
             client,
@@ -127,7 +131,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
             random.of(["e", "w"]),
           ],
           ...[random.of(["1", "2"]), generation, String(timeMs + random.of([0, 500, -1]))],
-          ...[random.of(["", "250"]), "{solo}:node:"],
+          ...[random.of(["", "250"]), "{solo}:node:", random.of(["yes", "no"]), random.of(["0", "2"])],
         ],
       ],
       () => [
@@ -135,6 +139,18 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
         ["generation", "sessions", "nodes", "events"],
         [client, session, "{solo}:node:", random.of(["held", "ended", "dead"])],
       ],
+      () => {
+        const until = String(timeMs + random.of([0, 500, -1]));
+        const common = [client, "{solo}:node:", node, random.of(["1", "2"]), generation, until];
+        const conditions = random.of(["", "*", session, `${session} s4`]);
+        return random.of<[keyof typeof SCRIPTS, string[], string[]]>([
+          ["find", OPERATION_KEYS, [...common, conditions]],
+          ["send", OPERATION_KEYS, [...common, conditions, "1", "two words"]],
+          ["end", OPERATION_KEYS, [...common, conditions, "", "", random.of(["", "1000"]), "1"]],
+          ["end", OPERATION_KEYS, [...common, "", "1700000000000000", random.of(["", session]), "", ""]],
+        ]);
+      },
+      () => ["blocked", ["generation", "blocked"], random.of([[], ["kim", "500"]])],
       () => ["nodes", ["generation", "nodes"], []],
       () => ["forget", ["generation", "nodes", "members"], [random.of(["", "n1"]), "n2"]],
     ])();
@@ -155,5 +171,7 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
         `${i}: ${name}`,
       );
     }
+    const takeovers = await pair.connection.send<string>("GET", key("takeovers"));
+    assert.equal(pair.data.run(["GET", key("takeovers")], 0), takeovers, `${i}: ${name}`);
   }
 });

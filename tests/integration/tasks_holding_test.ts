@@ -30,7 +30,7 @@ Deno.test("--connection-bytes: of begun requests the largest is closed first, an
 });
 
 Deno.test("--connection-bytes: held replies count with all that they take", async () => {
-  await using server = startTasks({ connectionBytes: 200 * KIB, delayFactor: 1 });
+  await using server = startTasks({ connectionBytes: 200 * KIB, delayFactor: 1000 });
   using modest = await Peer.connect(server.port);
   using greedy = await Peer.connect(server.port);
   await modest.ask({ type: "run", task_name: "too_long_echo", data: "" });

@@ -6,7 +6,7 @@ import { until } from "../support/wait.ts";
 
 Deno.test("TasksMetrics: counts by task and outcome, and never by what clients call their tasks", async () => {
   const metrics = new TasksMetrics();
-  await using server = startTasks({ observer: metrics, delayFactor: 0.01 });
+  await using server = startTasks({ observer: metrics, delayFactor: 1000 }); // what takes its time executes until it is cancelled
   metrics.watch(server);
   const shows = async (line: string) => {
     const { text } = await metrics.scrape();
@@ -15,14 +15,14 @@ Deno.test("TasksMetrics: counts by task and outcome, and never by what clients c
       `${line}\n${text.replaceAll(/^(#|nodejs|process).*\n/gm, "")}`,
     );
   };
-  await shows('solo_tasks_ended_total{task="revers",outcome="success"} 0');
+  await shows('solo_tasks_ended_total{task="echo",outcome="success"} 0');
   {
     using peer = await Peer.connect(server.port);
-    await peer.ask({ type: "run", task_name: "revers", data: "ab" });
+    await peer.ask({ type: "run", task_name: "echo", data: "ab" });
     await peer.ask({ type: "status", task_id: 1 });
     await peer.ask({ type: "run", task_name: "private", data: "" });
     await peer.ask({ type: "run", task_name: "too_long_echo", data: "" });
-    await peer.ask({ type: "run", task_name: "echo", data: "abc" });
+    await peer.ask({ type: "run", task_name: "revers", data: "abc" });
     await peer.ask({ type: "cancel", task_id: 4 });
     await shows("solo_tasks_executing 1");
     await shows("solo_tasks_waiting 0");
@@ -36,9 +36,9 @@ Deno.test("TasksMetrics: counts by task and outcome, and never by what clients c
     await peer.ask({ type: "stats" });
   }
   await until(() => server.connections === 0, "both have left");
-  await shows('solo_tasks_ended_total{task="revers",outcome="success"} 1');
+  await shows('solo_tasks_ended_total{task="echo",outcome="success"} 1');
   await shows('solo_tasks_ended_total{task="unknown",outcome="error"} 1');
-  await shows('solo_tasks_ended_total{task="echo",outcome="cancelled"} 1');
+  await shows('solo_tasks_ended_total{task="revers",outcome="cancelled"} 1');
   await shows('solo_tasks_ended_total{task="too_long_echo",outcome="cancelled"} 1');
   await shows("solo_tasks_wait_seconds_count 2");
   await shows("solo_tasks_run_seconds_count 2");
@@ -97,20 +97,4 @@ Deno.test("docs/operations.md: has every metric of tasks-server, and no other", 
   assert.ok(served.length > 10);
   const described = [...doc.matchAll(/^\| `(solo_tasks_[a-z_]+)/gm)].map(([, name]) => name!);
   assert.deepEqual(described.toSorted(), served.toSorted());
-});
-
-Deno.test("docs/alerts.yaml and docs/grafana.json: ask only for metrics that there are", async () => {
-  const metrics = new TasksMetrics();
-  await using server = startTasks();
-  metrics.watch(server);
-  const { text } = await metrics.scrape();
-  for (const name of ["alerts.yaml", "grafana.json"]) {
-    const doc = await Deno.readTextFile(new URL(`../../docs/${name}`, import.meta.url));
-    const asked = new Set([...doc.matchAll(/solo_tasks_[a-z_]+/g)].map(([metric]) => metric));
-    assert.ok(asked.size > 0, name);
-    for (const metric of asked) {
-      const known = text.includes(`\n${metric} `) || text.includes(`\n${metric}{`);
-      assert.ok(known, `${name} asks for ${metric}`);
-    }
-  }
 });

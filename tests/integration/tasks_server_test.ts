@@ -51,7 +51,7 @@ Deno.test("status: on the connection that started the task it is answered when t
 });
 
 Deno.test("status: wait:false on that connection, and none on another, are answered at once", async () => {
-  await using both = await start({ delayFactor: 1 });
+  await using both = await start({ delayFactor: 1000 });
   const { server, peer } = both;
   using other = await Peer.connect(server.port);
   for (let i = 0; i < 3; i++) await peer.ask({ type: "run", task_name: "too_long_echo", data: "" });
@@ -74,7 +74,7 @@ Deno.test("wait:true: works on any connection, for status and get_result", async
 });
 
 Deno.test("replies: come in the order of requests, and later requests take effect while one waits", async () => {
-  await using both = await start({ delayFactor: 1 });
+  await using both = await start({ delayFactor: 1000 });
   const { server, peer } = both;
   await peer.send([
     run("too_long_echo", "1"),
@@ -158,7 +158,7 @@ Deno.test("run: an unknown task has an id and is in error, with the names there 
 
 Deno.test("run: a full queue says so, gives no id and keeps the connection", async () => {
   await using both = await start({
-    delayFactor: 1,
+    delayFactor: 1000,
     queue: { maxWaiting: 1, maxWaitingBytes: 1000, maxKept: 10, maxKeptBytes: 1000 },
   });
   const { peer } = both;
@@ -171,7 +171,7 @@ Deno.test("run: a full queue says so, gives no id and keeps the connection", asy
 });
 
 Deno.test("cancel: a waiting task, the executing one, one that has ended", async () => {
-  await using both = await start({ delayFactor: 1 });
+  await using both = await start({ delayFactor: 1000 });
   const { peer } = both;
   for (let i = 0; i < 3; i++) await peer.ask({ type: "run", task_name: "too_long_echo", data: "" });
   const cancelled = { cancelled: true, status: "error" };
@@ -187,7 +187,7 @@ Deno.test("cancel: a waiting task, the executing one, one that has ended", async
 });
 
 Deno.test("list and stats: what the server knows", async () => {
-  await using both = await start({ delayFactor: 1 });
+  await using both = await start({ delayFactor: 1000 });
   const { peer } = both;
   await peer.ask({ type: "run", task_name: "echo", data: "" });
   await peer.ask({ type: "status", task_id: 1 });
@@ -249,7 +249,7 @@ Deno.test("forgotten results: the oldest id is unknown, the connection that asks
 });
 
 Deno.test("close: replies in flight are sent, waiting ones are not, new clients are refused", async () => {
-  const server = startTasks({ delayFactor: 1 });
+  const server = startTasks({ delayFactor: 1000 });
   using waiter = await Peer.connect(server.port);
   await waiter.ask({ type: "run", task_name: "too_long_echo", data: "" });
   await waiter.send(request("status", { task_id: 1 }));

@@ -1,4 +1,4 @@
-/** A short chaos run. That a broken cluster is found out is shown in tests/simulation. */
+/** A short chaos run, with access configured and impostors among the clients. That a broken cluster is found out is shown in tests/simulation. */
 
 import assert from "node:assert/strict";
 import { check } from "../chaos/checker.ts";
@@ -11,6 +11,7 @@ const OPTIONS: RunOptions = {
   durationMs: 1, // a single round
   leaseMs: 2000,
   servers: 3,
+  transport: "node",
   visitors: 200,
   clients: 30,
 };
@@ -19,8 +20,9 @@ Deno.test({
   ...unlessOlderRuntime("chaos: the cluster keeps its promises", "frozen peers are not cut there"),
   fn: async () => {
     const options = { ...OPTIONS, seed: useSeed("7"), leaseMs: 3000 };
-    const { violations } = check(await run(options), options);
+    const { violations, turnedAway } = check(await run(options), options);
     assert.deepEqual(violations, []);
+    assert.ok(turnedAway > 0, "no impostor came");
   },
 });
 

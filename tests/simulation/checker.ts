@@ -15,6 +15,12 @@ export interface Violation {
 /** A claim that was on its way in the same instant in which its connection was given up came in time. */
 const INSTANT_MS = 1;
 
+/**
+ * For so many leases a session that is over may be in its line: until its process is heard of no more, or can say so. Longer
+ * after something has happened to Redis, since nobody looks for what old data has brought back before the data is complete.
+ */
+const GHOST_LEASES = 2.5;
+
 /** No process ends its sessions before so much of its lease has passed without a renewal, unless it has many of them. */
 const LEAST_LEASE = 0.55;
 const MANY_SESSIONS = 100;
@@ -30,13 +36,15 @@ export class Checker implements Witness {
   /** The newest connection of each process by which it has renewed. */
   readonly #renewed = new Map<unknown, number>();
   #arrivals = 0;
+  /** Whose sessions an operator has ended. */
+  readonly #endAsked = new Set<string>();
   /** Those whose place was given by what their process reckons. */
   readonly #reckoned = new Set<SimulatedSession>();
   /** When something last happened to Redis itself, and to its clock. */
   redisDisturbedAtMs = -Infinity;
   clockSetAtMs = -Infinity;
   /** How many sessions were established, and replaced. */
-  readonly counts = { claimed: 0, established: 0, replaced: 0, lost: 0 };
+  readonly counts = { claimed: 0, established: 0, replaced: 0, refused: 0, lost: 0, ended: 0 };
 
   constructor(world: World, leaseMs: number) {
     this.#world = world;
@@ -81,6 +89,17 @@ export class Checker implements Witness {
       if ((by.arrival?.atMs ?? -Infinity) < session.claimedAtMs - toleranceMs) {
         this.#violation(2, `${name(session)} is replaced by the older ${name(by)}`);
       }
+      if (session.established && !by.takesOver) {
+        this.#violation(2, `${name(session)} is replaced by ${name(by)}, which takes over from nobody`);
+      }
+    } else if (reason.kind === "ended") {
+      this.counts.ended++;
+      if (!this.#endAsked.has(session.clientId)) {
+        this.#violation(2, `${name(session)} is ended, and nobody has asked`);
+      }
+    } else if (reason.kind === "occupied") {
+      this.counts.refused++;
+      if (session.takesOver || session.established) this.#violation(2, `${name(session)} is refused a place`);
     } else if (session.established) {
       this.counts.lost++;
       const { heldSinceMs, wallSetAtMs } = session.process;
@@ -94,6 +113,25 @@ export class Checker implements Witness {
 
   onEnd(session: SimulatedSession): void {
     this.#world.tell(() => `${session.process.name} has ended ${session.sessionId}`);
+  }
+
+  onEndAsked(process: SimulatedProcess, clientId: string): () => void {
+    this.#endAsked.add(clientId);
+    this.#world.tell(() => `an operator ends the sessions of ${clientId} at ${process.name}`);
+    // all that may be sent something, or have a place and may have their turn
+    const before = [...this.sessions.values()].filter((session) =>
+      session.clientId === clientId && session.endedAtMs > process.hereMs &&
+      (session.established || session.arrival)
+    );
+    return () => {
+      const nowMs = process.hereMs;
+      for (const session of before) {
+        if (session.endedAtMs <= nowMs || this.#stoodStill(session, nowMs)) continue;
+        // who had to ask again counts from when its process reckons that it came
+        if (!session.established && this.#reckoned.has(session)) continue;
+        this.#violation(1, `${name(session)} lives on, and an operator was told that it has ended`);
+      }
+    };
   }
 
   /** A process's lease may be over. */
@@ -125,6 +163,7 @@ export class Checker implements Witness {
     this.#world.tell(() =>
       `redis: claim of ${args[1]} ${args[5]} by connection ${args[6]}: ${reply.join(" ")}`
     );
+    if (session && answer === "o") this.#checkRefusal(session, lineBefore ?? "");
     if (!session || !"ewr".includes(answer)) return;
     session.arrival ??= { atMs: this.#world.nowMs, number: ++this.#arrivals };
     if (lineBefore?.includes(session.sessionId)) return;
@@ -138,6 +177,15 @@ export class Checker implements Witness {
     ) {
       this.#violation(2, `a claim of ${name(session)} takes effect though its connection was given up`);
     }
+  }
+
+  /** One that takes over from nobody is refused: there must be somebody, or have been until lately. */
+  #checkRefusal(session: SimulatedSession, lineBefore: string): void {
+    const nowMs = this.#world.nowMs, graceMs = this.#leaseMs * GHOST_LEASES;
+    if (Math.max(this.redisDisturbedAtMs, this.clockSetAtMs) > nowMs - graceMs) return;
+    const others = lineBefore.split("|").map((place) => this.sessions.get(place.split(" ")[0]!));
+    if (others.some((other) => other && other !== session && other.endedAtMs > nowMs - graceMs)) return;
+    this.#violation(2, `${name(session)} is refused though nobody is there`);
   }
 
   /** A killed process's lease should be over. */
@@ -156,34 +204,49 @@ export class Checker implements Witness {
     processes: SimulatedProcess[],
     lists: Map<string, string[] | undefined>,
   ): void {
-    const open = [...this.sessions.values()].filter((session) => session.endedAtMs === Infinity);
+    for (const { promise, text } of this.unrest(redis, processes)) this.#violation(promise, text);
+    const expected = this.#establishedIds;
+    for (const { name } of processes) {
+      const list = lists.get(name)?.sort().join(" ");
+      if (list !== expected) this.#violation(3, `${name} lists ${list}, there are ${expected}`);
+    }
+  }
+
+  /** What has not come to rest yet. */
+  *unrest(
+    redis: SimulatedRedis,
+    processes: SimulatedProcess[],
+  ): Generator<{ promise: Violation["promise"]; text: string }> {
+    const open = this.#open;
     for (const [clientId, sessions] of Map.groupBy(open, (session) => session.clientId)) {
       const established = sessions.filter((session) => session.established);
       if (sessions.length === 1 && established.length === 1) continue;
-      this.#violation(
-        0,
-        `client ${clientId} has ${established.length} sessions and ${
-          sessions.length - established.length
-        } that wait: ${sessions.map(name).join(", ")}`,
-      );
+      const waiting = sessions.length - established.length;
+      const text = `client ${clientId} has ${established.length} sessions and ${waiting} that wait: ${
+        sessions.map(name).join(", ")
+      }`;
+      yield { promise: 0, text };
     }
-    const expected = open.filter((session) => session.established).map(({ sessionId }) => sessionId).sort()
-      .join(" ");
-    for (const process of processes) {
-      if (process.registry?.state !== "ready") {
-        this.#violation(
-          0,
-          `${process.name} is not ready: ${process.registry?.state ?? "it has not started"}`,
-        );
-      }
-      const list = lists.get(process.name)?.sort().join(" ");
-      if (list !== expected) this.#violation(3, `${process.name} lists ${list}, there are ${expected}`);
+    for (const { name, registry } of processes) {
+      const state = registry?.state ?? "it has not started";
+      if (state !== "ready") yield { promise: 0, text: `${name} is not ready: ${state}` };
     }
-    const inRedis = redis.data.keys("{solo}:sessions:").flatMap((key) => [...redis.data.hash(key).values()]);
-    const places = inRedis.flatMap((line) => line.split("|").map((place) => place.split(" ")[0])).sort().join(
+    const expected = this.#establishedIds;
+    const { lines } = redis;
+    const places = lines.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]));
+    if (places.sort().join(" ") !== expected) {
+      yield { promise: 3, text: `Redis has ${lines.join(", ")}; there are ${expected}` };
+    }
+  }
+
+  get #open(): SimulatedSession[] {
+    return [...this.sessions.values()].filter(({ endedAtMs }) => endedAtMs === Infinity);
+  }
+
+  get #establishedIds(): string {
+    return this.#open.filter(({ established }) => established).map(({ sessionId }) => sessionId).sort().join(
       " ",
     );
-    if (places !== expected) this.#violation(3, `Redis has ${inRedis.join(", ")}; there are ${expected}`);
   }
 
   /** Whether a session counts as over for the others: its process stands still, or has just come to, and its lease is over. */

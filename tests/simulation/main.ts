@@ -36,8 +36,8 @@ const program = createProgram(
   .addOption(
     flag("--faults <sets>", `what goes wrong, with commas between: ${Object.keys(FAULTS).join(", ")}`, {
       parse: faults,
-      default: ["default"],
-      defaultText: "default",
+      default: ["default", "operator"],
+      defaultText: "default,operator",
     }),
   )
   .addOption(flag("--mutant <name>", "break the cluster on purpose").choices(Object.keys(MUTANTS)))
@@ -48,7 +48,16 @@ const program = createProgram(
 async function main(flags: Flags): Promise<void> {
   if (flags.trace) return await trace(flags);
   const startedAtMs = performance.now();
-  const sum = { schedules: 0, violated: 0, events: 0, faults: 0, claimed: 0, established: 0, replaced: 0 };
+  const sum = {
+    schedules: 0,
+    violated: 0,
+    events: 0,
+    faults: 0,
+    claimed: 0,
+    established: 0,
+    replaced: 0,
+    ended: 0,
+  };
   for await (const delivery of deliveries(flags)) {
     sum.schedules++;
     sum.events += delivery.events;
@@ -56,6 +65,7 @@ async function main(flags: Flags): Promise<void> {
     sum.claimed += delivery.counts.claimed;
     sum.established += delivery.counts.established;
     sum.replaced += delivery.counts.replaced;
+    sum.ended += delivery.counts.ended;
     if (delivery.violations.length > 0) {
       sum.violated++;
       report(delivery);
@@ -69,7 +79,7 @@ async function main(flags: Flags): Promise<void> {
 schedules    ${sum.schedules}
 events       ${sum.events}
 faults       ${sum.faults}
-claims       ${sum.claimed}, ${sum.established} established, ${sum.replaced} replaced
+claims       ${sum.claimed}, ${sum.established} established, ${sum.replaced} replaced, ${sum.ended} ended by operators
 time         ${seconds.toFixed(0)} s
 violations   in ${sum.violated} schedules`);
   if (sum.violated > 0) Deno.exit(1);

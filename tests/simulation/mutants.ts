@@ -46,9 +46,11 @@ function candidates(
       clientId: candidate.clientId,
       sessionId: candidate.sessionId,
       connectedAtMs: candidate.connectedAtMs,
+      takesOver: candidate.takesOver,
       establish: () => candidate.establish(),
       revoke: (reason) => candidate.revoke(reason),
       cut: () => candidate.cut(),
+      deliver: (text) => candidate.deliver(text),
       ...change(candidate),
     }),
   });
@@ -172,6 +174,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       };
     },
   },
+  "no-refusal": {
+    missing: "the refusal of one that takes over from nobody",
+    promise: 2,
+    faults: ["default"],
+    make: patch([`if newcomer and ARGV[12] == "no" then`, `if false then`]),
+  },
+  "early-places": {
+    missing: "the wait of one that takes over from nobody for who may be announced",
+    promise: 2,
+    faults: ["default"],
+    make: patch([`if not settled then return { "w", "" } end`, ``]),
+  },
   "held-again": {
     missing: "the difference between what is told at once and what is told again, after a rollback",
     promise: 1,
@@ -195,6 +209,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     promise: 0,
     faults: ["default", "clock"],
     make: patch([`now = tonumber(generation.now) + math.floor(`, `now = time + 0 * math.floor(`]),
+  },
+  "ended-when-asked": {
+    missing: "the wait for the end of a session that an operator ends",
+    promise: 1,
+    faults: ["default", "operator"],
+    make: patch([`left and "left" or nobody, until_epoch`, `nobody, until_epoch`]),
+  },
+  "ended-unsettled": {
+    missing: "the doubt, after a loss of the data, whether there is another session to end",
+    promise: 1,
+    faults: ["default", "operator"],
+    make: patch([`settled and "nobody" or "unsettled"`, `"nobody"`]),
   },
   "epochs-back": {
     missing: "epochs that do not go back when Redis's clock is set back",

@@ -5,7 +5,15 @@ import { MUTANTS } from "./mutants.ts";
 import { simulate } from "./schedule.ts";
 
 /** Those that only a rare combination needs: scenarios_test.ts tells what happens without them. */
-const RARE = ["no-witness", "no-replication-id", "held-again", "no-reckoning", "clock-of-redis"];
+const RARE = [
+  "no-witness",
+  "no-replication-id",
+  "held-again",
+  "no-reckoning",
+  "clock-of-redis",
+  "early-places",
+  "ended-unsettled",
+];
 
 /**
  * In so many schedules each of the others has to be found. Of a hundred schedules nine or more find it, of the rarest of them, so

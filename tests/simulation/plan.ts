@@ -24,7 +24,9 @@ export type FaultKind =
   | "redis-forget-scripts"
   // with Redis's clock
   | "clock-forward"
-  | "clock-back";
+  | "clock-back"
+  // nothing goes wrong: an operator ends the sessions of a client
+  | "end";
 
 export interface Fault {
   kind: FaultKind;
@@ -37,7 +39,9 @@ export interface Fault {
 }
 
 /** Sets of faults, and how often each is chosen. */
-export const FAULTS: Readonly<Record<"default" | "clock" | "loss", Partial<Record<FaultKind, number>>>> = {
+export const FAULTS: Readonly<
+  Record<"default" | "clock" | "loss" | "operator", Partial<Record<FaultKind, number>>>
+> = {
   default: {
     kill: 4,
     stop: 5,
@@ -68,6 +72,7 @@ export const FAULTS: Readonly<Record<"default" | "clock" | "loss", Partial<Recor
     "redis-flush": 6,
     "redis-failover": 2,
   },
+  operator: { end: 10 },
 };
 
 export type FaultSet = keyof typeof FAULTS;

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../lib/service/clock.ts";
+import type { Delivery } from "../../lib/sessions/session_entry.ts";
 import type { Candidate, RevokeReason } from "../../lib/sessions/registry/registry.ts";
 import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import type { Reply } from "../../lib/sessions/redis_connection.ts";
@@ -12,6 +13,8 @@ export interface Witness {
   onEstablish(session: SimulatedSession): void;
   onRevoke(session: SimulatedSession, reason: RevokeReason): void;
   onEnd(session: SimulatedSession): void;
+  /** An operator ends the sessions of a client. @returns what is called when that was confirmed. */
+  onEndAsked(process: SimulatedProcess, clientId: string): () => void;
 }
 
 /** How much time ending takes. */
@@ -28,6 +31,8 @@ export interface ProcessOptions {
   way: Way;
   name: string;
   leaseMs: number;
+  /** How many takeovers of a client a minute has room for. */
+  takeoverLimit: number;
   /** How fast its clock goes. */
   rate: number;
   costs: Costs;
@@ -74,11 +79,12 @@ export class SimulatedProcess {
 
   /** Starts the registry; one that cannot have a lease ends the process. */
   async start(startTimeoutMs: number, onEnd: () => void): Promise<void> {
-    const { leaseMs, way } = this.options;
+    const { leaseMs, takeoverLimit, way } = this.options;
     try {
       this.registry = await RedisRegistry.start({
         url: "redis://simulated",
         leaseMs,
+        takeoverLimit,
         startTimeoutMs,
         clock: this.options.mutation.clock?.(this.clock) ?? this.clock,
         nodeName: () => `${this.name}.${++this.#nodes}`,
@@ -91,14 +97,26 @@ export class SimulatedProcess {
   }
 
   /** A client has connected. */
-  connect(clientId: string): SimulatedSession {
-    const session = new SimulatedSession(this, clientId);
+  connect(clientId: string, takesOver: boolean = true): SimulatedSession {
+    const session = new SimulatedSession(this, clientId, takesOver);
     this.sessions.add(session);
     this.options.witness.onClaim(session);
     const candidate = this.options.mutation.candidate?.(session) ?? session;
     this.#clocks.set(session, candidate);
     this.registry!.claim(candidate);
     return session;
+  }
+
+  /** An operator ends the sessions of a client, by this process. */
+  async end(clientId: string): Promise<void> {
+    if (!this.registry) return; // it has yet to start
+    const { witness, world } = this.options;
+    const judge = witness.onEndAsked(this, clientId);
+    const result = await this.registry.end(clientId).catch(() => undefined);
+    if (result && this.alive) {
+      world.tell(() => `${this.name} says that the sessions of ${clientId} are: ${result.kind}`);
+    }
+    if (this.alive && (result?.kind === "ended" || result?.kind === "nobody")) judge();
   }
 
   /** A socket has gone, as the server tells the registry. */
@@ -237,7 +255,11 @@ export class SimulatedSession implements Candidate {
   onOver: (left: boolean) => void = () => {};
   #left = false;
 
-  constructor(readonly process: SimulatedProcess, readonly clientId: string) {
+  constructor(
+    readonly process: SimulatedProcess,
+    readonly clientId: string,
+    readonly takesOver: boolean,
+  ) {
     const { world } = process.options;
     this.sessionId = `${clientId}-${world.random.integer(0, 1e9)}`;
     this.connectedAtMs = Math.floor(WALL_MS + world.nowMs);
@@ -264,6 +286,10 @@ export class SimulatedSession implements Candidate {
       () => this.process.deliver(() => this.#end()),
     );
     return this.#ended.promise;
+  }
+
+  deliver(): Promise<Delivery> {
+    return Promise.resolve(this.established && !this.revoked && !this.#over ? "sent" : "closed");
   }
 
   cut(): void {

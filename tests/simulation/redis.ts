@@ -74,6 +74,12 @@ export class SimulatedRedis {
     return this.#runId;
   }
 
+  /** The lines of all clients. */
+  get lines(): string[] {
+    const { data } = this;
+    return data.keys("{solo}:sessions:").flatMap((key) => [...data.hash(key).values()]);
+  }
+
   // ---- what goes wrong ----------------------------------------------------------------------------------------------
 
   /** It stands still: connections stay, and what arrives waits. */
@@ -165,6 +171,8 @@ export class SimulatedRedis {
         this.#scripts.set(digest, script);
         return peer.reply({ reply: digest });
       }
+      case "PUBLISH":
+        return peer.reply({ reply: this.#call(command) });
       case "EVALSHA":
         return this.#evaluate(peer, command);
       default:

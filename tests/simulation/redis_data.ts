@@ -14,10 +14,13 @@ interface Stream {
  */
 export class RedisData {
   #keys = new Map<string, Value>();
+  /** When texts end that do, Unix ms. */
+  readonly #endsAtMs = new Map<string, number>();
 
   /** A copy that goes its own way. */
   clone(): RedisData {
     const copy = new RedisData();
+    for (const [key, atMs] of this.#endsAtMs) copy.#endsAtMs.set(key, atMs);
     for (const [key, value] of this.#keys) {
       copy.#keys.set(
         key,
@@ -48,9 +51,12 @@ export class RedisData {
       case "TIME":
         return [String(Math.floor(timeMs / 1000)), String(Math.floor(timeMs % 1000 * 1000))];
       case "GET":
+        if (timeMs >= (this.#endsAtMs.get(key) ?? Infinity)) this.#keys.delete(key);
         return this.#keys.get(key) as string ?? null;
       case "SET":
         this.#keys.set(key, args[0]!);
+        this.#endsAtMs.delete(key);
+        if (args[1] === "PX") this.#endsAtMs.set(key, timeMs + Number(args[2]));
         return "OK";
       case "DEL":
         return [key, ...args].filter((each) => this.#keys.delete(each)).length;

@@ -16,6 +16,7 @@ export interface ScenarioOptions {
   leaseMs?: number;
   mutant?: Mutant;
   costs?: Costs;
+  takeoverLimit?: number;
 }
 
 /** A simulation in which a test says what happens. */
@@ -23,10 +24,10 @@ export class Scenario {
   readonly leaseMs: number;
   readonly #schedule: Schedule;
 
-  constructor({ leaseMs = 10_000, mutant, costs }: ScenarioOptions = {}) {
+  constructor({ leaseMs = 10_000, mutant, costs, takeoverLimit }: ScenarioOptions = {}) {
     this.leaseMs = leaseMs;
     const nothing = { processes: 0, clients: 0, faultsMs: 0, connectEveryMs: 1, stayMs: 1, faults: [] };
-    const options = { seed: "by hand", faults: [], mutant, trace: true, costs };
+    const options = { seed: "by hand", faults: [], mutant, trace: true, costs, takeoverLimit };
     this.#schedule = new Schedule(options, { leaseMs, ...nothing });
   }
 
@@ -96,15 +97,12 @@ export class Scenario {
 
   /** Who has a place in Redis, by session_id. */
   get places(): string[] {
-    const { data } = this.redis;
-    return data.keys("{solo}:sessions:").flatMap((key) => [...data.hash(key).values()])
-      .flatMap((line) => line.split("|").map((place) => place.split(" ")[0]!));
+    return this.redis.lines.flatMap((line) => line.split("|").map((place) => place.split(" ")[0]!));
   }
 
   /** Waits until all must have come to rest, and looks whether it has. */
   async rests(): Promise<void> {
-    await this.pass(3.5 * this.leaseMs + 6_000);
-    await this.#schedule.checkRest();
+    await this.#schedule.rest();
     if (this.violations.length > 0) assert.deepEqual(this.violations, [], this.trace.slice(-10_000));
   }
 }

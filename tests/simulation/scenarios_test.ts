@@ -57,6 +57,26 @@ Deno.test("simulation, Redis forgets its scripts as a session comes and goes: no
   await scenario.rests();
 });
 
+// ---- an operator ends a session ---------------------------------------------------------------------------------------
+
+test("an operator ends a session of a process that Redis has forgotten and that is out of touch", {
+  rightly: "it is confirmed when the lease of that process is over",
+  mutant: "ended-unsettled",
+  wrongly: "it is confirmed while the session lives on",
+}, async (scenario, right) => {
+  const [a, b] = await scenario.started(2);
+  const kim = await scenario.established(a!, "kim");
+  scenario.way(a!, "stall");
+  scenario.redis.flush();
+  await scenario.pass(100);
+  let confirmedAtMs = 0;
+  b!.end("kim").then(() => confirmedAtMs = scenario.nowMs);
+  await scenario.until(() => confirmedAtMs > 0, "it is confirmed");
+  assert.equal(kim.endedAtMs <= confirmedAtMs, right);
+  assertOverlap(scenario, right);
+  scenario.way(a!, "open");
+});
+
 // ---- Redis's clock ----------------------------------------------------------------------------------------------------
 
 test("Redis's clock is set back by ten minutes", {
@@ -246,6 +266,84 @@ Deno.test("simulation, a Redis that has never seen the service: the first proces
   await scenario.until(() => ready(a), "it is ready", scenario.leaseMs * 0.2);
 });
 
+// ---- takeovers that are not to be --------------------------------------------------------------------------------------
+
+test("data is lost, and one that takes over from nobody comes before its holder is announced", {
+  rightly: "it is refused, and the holder is left alone",
+  mutant: "early-places",
+  wrongly: "the holder is replaced",
+}, async (scenario, right) => {
+  const [a, b] = await scenario.started(2);
+  const holder = await scenario.established(a!, "kim");
+  scenario.way(a!, "stall");
+  scenario.redis.flush();
+  await scenario.pass(700); // b has told what it knows
+  const polite = b!.connect("kim", false);
+  await scenario.pass(100);
+  assert.deepEqual([holder.revoked, polite.revoked], [undefined, undefined], "it has to wait");
+  scenario.way(a!, "open");
+  await scenario.until(() => [holder, polite].some(({ revoked }) => revoked), "one of them goes");
+  assert.equal(holder.revoked?.kind, right ? undefined : "replaced");
+  assert.equal(polite.revoked?.kind, right ? "occupied" : undefined);
+});
+
+Deno.test("simulation, a process dies: one that takes over from nobody has its client's session, but not before its lease is over", async () => {
+  const scenario = new Scenario();
+  const [a, b] = await scenario.started(2);
+  await scenario.established(a!, "kim");
+  a!.kill();
+  const early = b!.connect("kim", false);
+  await scenario.until(() => early.revoked !== undefined, "it has its answer");
+  assert.equal(early.revoked?.kind, "occupied");
+  await scenario.pass(1.1 * scenario.leaseMs);
+  const late = b!.connect("kim", false);
+  await scenario.until(() => late.established, "it has the place of the dead", scenario.leaseMs / 10);
+  await scenario.rests();
+});
+
+Deno.test("simulation, data is lost: one that takes over from nobody has the session of a client that nobody has", async () => {
+  const scenario = new Scenario();
+  const [a, b] = await scenario.started(2);
+  scenario.way(a!, "stall");
+  scenario.redis.flush();
+  await scenario.pass(700);
+  const racers = Array.from({ length: 20 }, () => b!.connect("kim", false));
+  await scenario.until(() => racers.every((each) => each.established || each.revoked), "each has its answer");
+  assert.equal(racers.filter(({ established }) => established).length, 1);
+  scenario.way(a!, "open");
+  await scenario.rests();
+});
+
+Deno.test("simulation, two programs push each other out: ten times a minute, and one is told first", async () => {
+  const scenario = new Scenario({ takeoverLimit: 10 });
+  const processes = await scenario.started(2);
+  const takeoversAtMs: number[] = [];
+  const refusals: boolean[] = [];
+  let over = false;
+  const compete = (i: number) => {
+    if (over) return;
+    const session = processes[i]!.connect("kim");
+    session.onOver = () => {
+      if (session.revoked?.kind === "crowded") refusals.push(session.revoked.first);
+      else takeoversAtMs.push(scenario.nowMs);
+      processes[i]!.clock.after(100, () => compete(i));
+    };
+  };
+  compete(0);
+  compete(1);
+  await scenario.pass(200_000);
+  over = true;
+  for (const atMs of takeoversAtMs) {
+    const within = takeoversAtMs.filter((other) => other >= atMs && other < atMs + 59_000); // each ends a little later
+    assert.ok(within.length <= 10, `${within.length} takeovers within a minute`);
+  }
+  assert.ok(takeoversAtMs.length > 30, "the next minute has room again");
+  assert.deepEqual(refusals.filter(Boolean), [true], "it is said once");
+  await scenario.pass(61_000);
+  assert.equal(scenario.redis.data.run(["GET", "{solo}:takeovers:kim"], scenario.redis.timeMs), null);
+  await scenario.rests();
+});
+
 // ---- processes --------------------------------------------------------------------------------------------------------
 
 Deno.test("simulation, ending a session fails: it is cut, and the others end as they should", async () => {
@@ -256,11 +354,13 @@ Deno.test("simulation, ending a session fails: it is cut, and the others end as 
         clientId: candidate.clientId,
         sessionId: candidate.sessionId,
         connectedAtMs: candidate.connectedAtMs,
+        takesOver: candidate.takesOver,
         establish: () => candidate.establish(),
         revoke() {
           throw new Error("the socket is in no state to be closed");
         },
         cut: () => candidate.cut(),
+        deliver: (text) => candidate.deliver(text),
       }),
     }),
   };

@@ -13,6 +13,8 @@ export interface Options {
   mutant?: Mutant;
   /** Keeps a line for everything that happens. */
   trace?: boolean;
+  /** How many takeovers of a client a minute has room for. @default any number */
+  takeoverLimit?: number;
   /** What ending costs. @default by the seed */
   costs?: Costs;
 }
@@ -36,9 +38,19 @@ const MAX_EVIDENCE_MS = 2_000;
 /** How fast the clocks of processes may go. */
 const MAX_DRIFT = 0.02;
 
-/** How long all is well before the end: in leases, and what takes its time whatever the lease. */
+/** How long it may take until all is at rest when all is well: in leases, and what takes its time whatever the lease. */
 const QUIET_LEASES = 3.5;
 const QUIET_MS = 6_000;
+
+/** How many of the connections take over from nobody. */
+const POLITE = 0.15;
+
+/** For so long it has to be at rest without a break, in leases, and so often it is looked at meanwhile. */
+const REST_LEASES = 1;
+const LOOKS = 20;
+
+/** How long whoever has connected is on the way at most. */
+const ARRIVAL_MS = 100;
 
 /** How long a listing of all processes may take. */
 const LISTING_MS = 2_000;
@@ -60,6 +72,8 @@ export class Schedule {
   readonly #mutation: Mutation;
   #names = 0;
   #calm = false;
+  /** When the last thing will happen that has been prepared: somebody joins, a fault is mended. */
+  #dueMs = 0;
 
   constructor(options: Options, plan?: Plan) {
     this.#options = options;
@@ -79,8 +93,7 @@ export class Schedule {
     for (const fault of plan.faults) this.#prepare(fault);
     await world.runUntil(plan.faultsMs);
     this.#mendAll();
-    await world.runUntil(world.nowMs + plan.leaseMs * QUIET_LEASES + QUIET_MS);
-    await this.checkRest();
+    await this.rest();
     return {
       violations: checker.violations,
       events: world.events,
@@ -105,6 +118,7 @@ export class Schedule {
       way: new Way(world, redis),
       name: `p${++this.#names}`,
       leaseMs,
+      takeoverLimit: this.#options.takeoverLimit ?? 0,
       rate: 1 + random.between(-MAX_DRIFT, MAX_DRIFT),
       costs: this.#options.costs ?? this.#costs(),
       witness: checker,
@@ -112,12 +126,32 @@ export class Schedule {
     });
     this.processes.push(process);
     world.tell(() => `${process.name} starts`);
-    process.start(START_TIMEOUT_MS, () => world.after(random.between(100, 1000), () => this.join()));
+    process.start(START_TIMEOUT_MS, () => this.#later(random.between(100, 1000), () => this.join()));
     this.#watch(process);
     return process;
   }
 
-  async checkRest(): Promise<void> {
+  /** Lets time pass until all has come to rest, or should have, and looks whether it has. */
+  async rest(): Promise<void> {
+    const { world, plan: { leaseMs } } = this;
+    const endMs = world.nowMs + leaseMs * QUIET_LEASES + QUIET_MS;
+    await this.#restFor(leaseMs * REST_LEASES, endMs);
+    this.#calm = true;
+    await this.#restFor(ARRIVAL_MS, endMs + LISTING_MS);
+    await this.#checkRest();
+  }
+
+  /** Lets time pass until all has been at rest for so long, or should have been. */
+  async #restFor(ms: number, endMs: number): Promise<void> {
+    const { world, checker, redis } = this;
+    for (let restlessAtMs = world.nowMs; world.nowMs < Math.min(endMs, restlessAtMs + ms);) {
+      await world.runUntil(world.nowMs + ms / LOOKS);
+      const rests = this.#dueMs <= world.nowMs && checker.unrest(redis, this.alive).next().done;
+      if (!rests) restlessAtMs = world.nowMs;
+    }
+  }
+
+  async #checkRest(): Promise<void> {
     const { world, checker, redis } = this;
     const lists = new Map<string, string[]>();
     for (const process of this.alive) {
@@ -126,9 +160,14 @@ export class Schedule {
         lists.set(process.name, pages.flat().map(({ sessionId }) => sessionId));
       })().catch(() => {});
     }
-    this.#calm = true;
-    await world.runUntil(world.nowMs + LISTING_MS);
+    const endMs = world.nowMs + LISTING_MS;
+    while (lists.size < this.alive.length && world.nowMs < endMs) await world.runUntil(world.nowMs + 10);
     checker.checkRest(redis, this.alive, lists);
+  }
+
+  #later(ms: number, run: () => void): void {
+    this.#dueMs = Math.max(this.#dueMs, this.world.nowMs + ms);
+    this.world.after(ms, run);
   }
 
   /** Whether clients keep still. */
@@ -173,7 +212,7 @@ export class Schedule {
     world.tell(() =>
       `${kind} of ${kind.startsWith("redis") || kind.startsWith("clock") ? "Redis" : process?.name}`
     );
-    const later = (run: () => void) => world.after(durationMs, run);
+    const later = (run: () => void) => this.#later(durationMs, run);
     const way = (mode: WayMode) => {
       process?.options.way.set(mode);
       later(() => process?.options.way.set({ kind: "open", minMs: 0.1, maxMs: 1 }));
@@ -234,7 +273,7 @@ export class Schedule {
         const { runId } = redis;
         this.#replace(durationMs / 4, () => (older ?? redis.data).clone(), () => {
           const lagging = redis.data.clone();
-          world.after(
+          this.#later(
             random.between(0, durationMs / 4),
             () => this.#replace(durationMs / 4, () => lagging, undefined, runId),
           );
@@ -252,16 +291,19 @@ export class Schedule {
         checker.clockSetAtMs = world.nowMs;
         redis.setClock((kind === "clock-back" ? -1 : 1) * byMs * random.of([1, 100]));
         break;
+      case "end":
+        process?.deliver(() => process.end(`c${Math.floor(durationMs) % this.plan.clients}`));
+        break;
       default:
         kind satisfies never;
     }
   }
 
   #replace(downMs: number, data: () => RedisData, then?: () => void, runId?: string): void {
-    const { redis, world } = this;
+    const { redis } = this;
     if (!redis.up) return;
     redis.stop();
-    world.after(downMs, () => {
+    this.#later(downMs, () => {
       redis.start(data(), runId);
       then?.();
     });
@@ -325,7 +367,7 @@ class Client {
     world.after(world.random.between(0.1, 2), () =>
       process.deliver(() => {
         if (!process.registry || process.registry.state === "unleased") return void retry();
-        const session = process.connect(this.id);
+        const session = process.connect(this.id, world.random.next() >= POLITE);
         this.#open.add(session);
         this.#watch(session);
         const stayMs = world.random.exponential(plan.stayMs);
@@ -333,12 +375,12 @@ class Client {
       }));
   }
 
-  /** Comes back when its session has ended for another reason than that it was replaced, or that it has left. */
+  /** Comes back when its session has ended for another reason than another session of it, or that it has left. */
   #watch(session: SimulatedSession): void {
     const { world } = this.schedule;
     session.onOver = (left) => {
       this.#open.delete(session);
-      if (left || session.revoked?.kind === "replaced") return;
+      if (left || ["replaced", "occupied", "ended"].includes(session.revoked?.kind ?? "")) return;
       world.after(world.random.between(0, 500), () => {
         if (this.#open.size === 0) this.connect();
       });

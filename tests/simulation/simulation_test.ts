@@ -5,7 +5,10 @@ import type { FaultSet } from "./plan.ts";
 import { simulate } from "./schedule.ts";
 
 /** What goes wrong, and in how many schedules; `deno task simulate` runs as many as one likes. */
-const SCHEDULES: [faults: FaultSet[], count: number][] = [[["default"], 200], [["default", "clock"], 40]];
+const SCHEDULES: [faults: FaultSet[], count: number][] = [
+  [["default", "operator"], 200],
+  [["default", "clock", "operator"], 40],
+];
 
 for (const [faults, count] of SCHEDULES) {
   Deno.test(`simulation: in ${count} schedules of faults (${faults}) the cluster keeps its promises`, async () => {

@@ -9,7 +9,7 @@ interface Happening {
 }
 
 /** How many promises may follow one another before the next event; a chain that is longer goes on beside the next one. */
-const TURNS = 24;
+const TURNS = 12;
 
 /**
  * The one clock of a simulation, and what will happen when. Nothing else makes time pass; the same seed makes the same

@@ -71,7 +71,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const start = async (name: "ws-server" | "tasks-server", args: string[]) =>
     running.use(await startServer(name, args));
   const ws: Server[] = [];
-  for (let i = 0; i < servers; i++) ws.push(await start("ws-server", ["--redis", redis.url]));
+  for (let i = 0; i < servers; i++) {
+    ws.push(await start("ws-server", ["--redis", redis.url, "--takeover-limit", "0"]));
+  }
   const tasks = await start("tasks-server", ["--delay-factor", "0", "--keep-results", "10000"]);
   const stream = running.use(new TaskStream(tasks.port, options.tasksPerS));
   const loads = Array.from({ length: LOADS }, (_, i) =>

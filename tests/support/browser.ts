@@ -2,7 +2,7 @@
 
 import axe from "axe-core";
 import { PATIENCE_MS } from "./wait.ts";
-import type { Browser as Chromium, Page, Route } from "playwright-core";
+import type { Browser as Chromium, BrowserContext, Page, Route } from "playwright-core";
 
 // It looks for signs of Windows in /proc when it is loaded, which Deno lets nobody who may not do everything. This
 // variable of the library that it looks with puts that off for ever.
@@ -31,23 +31,37 @@ export interface PageOptions {
   /** @default "light" */
   colors?: "light" | "dark";
   /** Answers in the place of the server, where it does. */
-  files?: (path: string) => Response | undefined;
+  files?: (path: string, method: string) => Response | undefined;
+  /** The password for HTTP Basic, where the server asks for one. */
+  password?: string;
 }
 
+/** The process, which all tests of a file share: it takes more than a second to start. */
+let process: Promise<Chromium> | undefined;
+
+Deno.test.afterAll(async () => await (await process)?.close());
+
+/** A browser as a test sees it; what one leaves in its pages no other finds. */
 export class Browser implements AsyncDisposable {
   /** What the pages have complained of: console errors, exceptions, and violations of the content policy. */
   readonly complaints: string[] = [];
+  readonly #contexts: BrowserContext[] = [];
 
   private constructor(readonly browser: Chromium) {}
 
   static async start(): Promise<Browser> {
-    return new Browser(await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS }));
+    process ??= chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
+    return new Browser(await process);
   }
 
   /** A page with storage of its own. */
   async open(url: string, options: PageOptions = {}): Promise<Page> {
     const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
-    const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
+    const context = await this.browser.newContext({
+      ...{ locale: language, viewport: size, colorScheme: colors },
+      ...options.password && { httpCredentials: { username: "anyone", password: options.password } },
+    });
+    this.#contexts.push(context);
     await context.addInitScript(OBSERVE_TASKS);
     if (options.files) {
       await context.route("**/*", (route) => answerFrom(options.files!, route));
@@ -66,12 +80,12 @@ export class Browser implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.browser.close();
+    await Promise.all(this.#contexts.map((context) => context.close()));
   }
 }
 
-async function answerFrom(files: (path: string) => Response | undefined, route: Route): Promise<void> {
-  const answer = files(new URL(route.request().url()).pathname);
+async function answerFrom(files: NonNullable<PageOptions["files"]>, route: Route): Promise<void> {
+  const answer = files(new URL(route.request().url()).pathname, route.request().method());
   if (!answer) return await route.continue();
   const headers = Object.fromEntries(answer.headers);
   await route.fulfill({ status: answer.status, headers, body: await answer.text() });

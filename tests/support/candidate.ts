@@ -1,4 +1,4 @@
-import type { SessionEntry } from "../../lib/sessions/session_entry.ts";
+import type { Delivery, SessionEntry } from "../../lib/sessions/session_entry.ts";
 import type { Candidate, RevokeReason, SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { until } from "./wait.ts";
 
@@ -8,8 +8,18 @@ export class TestCandidate implements Candidate {
   readonly connectedAtMs = Date.now();
   readonly events: string[] = [];
   reason: RevokeReason | undefined;
+  /** What it was to send beside its session_id. */
+  readonly texts: string[] = [];
+  /** What becomes of them. */
+  delivery: Delivery = "sent";
+  /** Kept when its end may be evident. */
+  evidence: Promise<void> = Promise.resolve();
 
-  constructor(readonly clientId: string, readonly journal: string[] = []) {}
+  constructor(
+    readonly clientId: string,
+    readonly journal: string[] = [],
+    readonly takesOver: boolean = true,
+  ) {}
 
   get state(): string {
     return this.events.at(-1) ?? "waiting";
@@ -22,7 +32,12 @@ export class TestCandidate implements Candidate {
   revoke(reason: RevokeReason): Promise<void> {
     this.reason = reason;
     this.#note("revoked");
-    return Promise.resolve();
+    return this.evidence;
+  }
+
+  deliver(text: string): Promise<Delivery> {
+    this.texts.push(text);
+    return Promise.resolve(this.delivery);
   }
 
   cut(): void {

@@ -1,7 +1,7 @@
 /** Where the reference client runs: Deno, Node 22 and Chromium, each the real one. */
 
 import { withDeadline } from "../../lib/service/clock.ts";
-import { Page as LivePage } from "../../lib/sessions/http/page.ts";
+import { CLIENT_SCRIPT } from "../../lib/sessions/http/static_file.ts";
 import { Browser } from "./browser.ts";
 import type { Subject, SubjectOptions } from "./client_subject.js";
 import { TextLineStream } from "./lines.ts";
@@ -86,8 +86,6 @@ class ProcessPlatform implements Platform {
 }
 
 class BrowserPlatform implements Platform {
-  readonly #page = new LivePage();
-
   private constructor(readonly browser: Browser) {}
 
   static async start(): Promise<Platform> {
@@ -105,7 +103,9 @@ class BrowserPlatform implements Platform {
           })
           : path === "/subject.js"
           ? new Response(Deno.readTextFileSync(SUBJECT), { headers: { "content-type": "text/javascript" } })
-          : this.#page.answer(new Request(origin + path), path),
+          : path === "/client.js"
+          ? CLIENT_SCRIPT.answer(new Request(origin + path))
+          : undefined,
     });
     await page.evaluate(
       `(async (options) => {

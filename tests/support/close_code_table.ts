@@ -29,6 +29,13 @@ export function closeCodeTable(document: string): CloseCodeRow[] {
   });
 }
 
+/** The statuses of the table "answer before the upgrade" in a protocol document. */
+export function refusalsOf(document: string): number[] {
+  const [, section] = /^## Connecting\n([^]*?)^## /m.exec(document)!;
+  const rows = section!.split("\n").filter((line) => line.startsWith("| `"));
+  return rows.flatMap((line) => line.split("|")[1]!.match(/\d{3}/g)!.map(Number));
+}
+
 function afterOf(advice: string): AfterClose {
   const [first] = /reconnect with a new token|reconnect|stay away/.exec(advice) ?? [];
   if (first === "stay away") return "stay-away";

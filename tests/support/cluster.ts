@@ -6,29 +6,46 @@ import { IN_TURN } from "./transports.ts";
 import { until } from "./wait.ts";
 import { WsClient } from "./ws_client.ts";
 
+/** A lease that a process keeps on the busiest machine, for tests in which none is to end, s. */
+export const LASTING_LEASE_S = 30;
+
 export interface ClusterOptions {
   /** How many processes. @default 3 */
   nodes?: number;
-  /** @default 5 */
+  /** @default LASTING_LEASE_S */
   leaseS?: number;
   /** More flags for each process. `--transport` makes it the same for all. */
   args?: string[];
+  /** What operators have to know. @default nothing */
+  operatorToken?: string;
 }
 
 export class Cluster implements AsyncDisposable {
   #started = 0;
 
-  private constructor(readonly redis: Redis, readonly servers: Server[], readonly flags: string[]) {}
+  private constructor(
+    readonly redis: Redis,
+    readonly servers: Server[],
+    readonly flags: string[],
+    readonly operatorToken?: string,
+  ) {}
 
-  static async start({ nodes = 3, leaseS = 5, args = [] }: ClusterOptions = {}): Promise<Cluster> {
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { nodes = 3, leaseS = LASTING_LEASE_S, args = [], operatorToken } = options;
     const redis = await Redis.start();
-    const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
+    const flags = ["--redis", redis.url, "--lease", String(leaseS), ...args];
+    const cluster = new Cluster(redis, [], flags, operatorToken);
     try {
-      await Promise.all(Array.from({ length: nodes }, () => cluster.add()));
+      const adding = Array.from({ length: nodes }, () => cluster.add());
+      await Promise.allSettled(adding); // what is still being started when another has failed has to be ended too
+      await Promise.all(adding);
       // on a new Redis the first session waits until it is clear that no older process holds one
       const first = await WsClient.establish(cluster.port(0), "first");
       await first[Symbol.asyncDispose]();
-      await until(async () => (await sessionsOf(cluster.port(0))).size === 0, "nobody is connected");
+      await until(
+        async () => (await sessionsOf(cluster.port(0), operatorToken)).size === 0,
+        "nobody is connected",
+      );
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -39,7 +56,10 @@ export class Cluster implements AsyncDisposable {
   /** Starts one more process; they take turns with the transports, which must not matter to anyone. */
   async add(args: string[] = []): Promise<Server> {
     const transport = IN_TURN[this.#started++ % IN_TURN.length]!;
-    const server = await startServer("ws-server", ["--transport", transport, ...this.flags, ...args]);
+    const env: Record<string, string> = {};
+    if (this.operatorToken !== undefined) env.SOLO_OPERATOR_TOKEN = this.operatorToken;
+    const flags = ["--transport", transport, ...this.flags, ...args];
+    const server = await startServer("ws-server", flags, { env });
     this.servers.push(server);
     return server;
   }
@@ -59,8 +79,9 @@ export class Cluster implements AsyncDisposable {
 }
 
 /** What `/sessions` of a process shows: `client_id -> session_id`. */
-export async function sessionsOf(port: number): Promise<Map<string, string>> {
-  const response = await fetch(`http://127.0.0.1:${port}/sessions`);
+export async function sessionsOf(port: number, operatorToken = ""): Promise<Map<string, string>> {
+  const headers = { authorization: `Bearer ${operatorToken}` };
+  const response = await fetch(`http://127.0.0.1:${port}/sessions`, { headers });
   const body = await response.text();
   if (!response.ok) throw new Error(`/sessions answered ${response.status}: ${body}`);
   const lines = body.split("\n").filter(Boolean);

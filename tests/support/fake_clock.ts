@@ -23,6 +23,11 @@ export class FakeClock implements Clock {
     return Promise.resolve();
   }
 
+  /** Time passes, and nothing rings: the process stands still. */
+  stand(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   advance(ms: number): void {
     const end = this.#nowMs + ms;
     for (;;) {

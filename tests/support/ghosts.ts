@@ -2,6 +2,7 @@ import { systemClock } from "../../lib/service/clock.ts";
 import { redisAt } from "../../lib/sessions/redis_connection.ts";
 import { RedisStore } from "../../lib/sessions/registry/redis/redis_store.ts";
 import type { Redis } from "./redis.ts";
+import { PATIENCE_MS } from "./wait.ts";
 
 /** A node that takes a lease and sessions, and never renews: what a process that has died leaves behind. */
 export class GhostNode implements AsyncDisposable {
@@ -19,7 +20,8 @@ export class GhostNode implements AsyncDisposable {
       connect: redisAt(redis.url, "{solo}"),
       clock: systemClock,
       prefix: "solo",
-      commandTimeoutMs: 1000,
+      commandTimeoutMs: PATIENCE_MS,
+      takeoverLimit: 0,
       onConnected: connected.resolve,
       onLost: connected.reject,
     });
@@ -54,11 +56,12 @@ export class GhostNode implements AsyncDisposable {
       sessionId: crypto.randomUUID(),
       node: this.node,
       connectedAtMs: Date.now(),
+      takesOver: true,
       epoch: "",
       established: false,
       generation: this.#generation,
       connection: this.#store.connection,
-      validUntilMs: Date.now() + 10_000,
+      validUntilMs: Date.now() + PATIENCE_MS,
     });
     if (answer !== "established") throw new Error(`a ghost was answered ${answer}`);
   }

@@ -8,7 +8,7 @@ import { usedSeeds } from "./seed.ts";
 import { Subprocess } from "./subprocess.ts";
 
 /** How long a test may take that does not say otherwise by its `timeout`, ms: far more than any takes on a busy machine. */
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 900_000;
 
 /** How long a test has to end by itself once its programs are dead, ms. */
 const GRACE_MS = 10_000;
@@ -44,9 +44,11 @@ function guarded({ fn, timeout = TIMEOUT_MS, ...definition }: Deno.TestDefinitio
       usedSeeds.length = 0;
       const run = (async () => await fn(t))();
       try {
-        await withDeadline(run, timeout, `the test ${caller} did not end`);
+        await withDeadline(run, timeout, "the test did not end");
       } catch (error) {
-        if (error instanceof Error) error.message = seedsUsed() + error.message + programsSaid();
+        // Deno takes this file for the place of the test
+        const place = `\n\nthe test begins ${caller}`;
+        if (error instanceof Error) error.message = seedsUsed() + error.message + place + programsSaid();
         for (const subprocess of started) subprocess.kill("SIGKILL");
         await withDeadline(run, GRACE_MS, "").catch(() => {}); // what it waited for is dead now
         throw error;

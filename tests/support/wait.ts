@@ -4,6 +4,25 @@
  */
 export const PATIENCE_MS = 60_000;
 
+/**
+ * Asks for a count until it is what it has to be. How long that takes is no matter while it goes on: only one that stands still
+ * for `PATIENCE_MS` is given up.
+ */
+export async function untilCounted(
+  count: () => Promise<number>,
+  expected: number,
+  what: string,
+): Promise<void> {
+  let seen = NaN;
+  while (seen !== expected) {
+    const before = seen;
+    await until(
+      async () => !Object.is(seen = await count(), before),
+      `${what}: ${expected} are expected, ${before} were seen last`,
+    );
+  }
+}
+
 /** Asks `condition` until it holds, for what a test cannot be told of. */
 export async function until(
   condition: () => boolean | Promise<boolean>,

@@ -158,3 +158,20 @@ Deno.test("check: a server that ends by itself or does not come back is told", (
     .add({ kind: "unready", at: 1, server: 1, status: 503 });
   assert.deepEqual(story.broken, [0, 0]);
 });
+
+Deno.test("check: an impostor that is let in breaks promise 6", () => {
+  assert.deepEqual(new Story().session("0:1", "kim", 0, { habit: "impostor" }).broken, [6]);
+  const impostor = (status: number) =>
+    new Story().add({ kind: "connect", at: 0, conn: "0:1", client: "kim", server: 0, habit: "impostor" })
+      .add({ kind: "answer", at: 1, conn: "0:1", status });
+  for (const status of [401, 403, 503]) assert.deepEqual(impostor(status).broken, []);
+  assert.deepEqual(impostor(400).broken, [6]);
+});
+
+Deno.test("check: a session that makes way for an impostor breaks promise 2", () => {
+  const story = new Story().session("0:1", "kim", 0)
+    .add({ kind: "connect", at: 100, conn: "0:2", client: "kim", server: 0, habit: "impostor" })
+    .add({ kind: "answer", at: 101, conn: "0:2", status: 403 })
+    .closed("0:1", 102, 4409);
+  assert.deepEqual(story.broken, [2]);
+});

@@ -24,8 +24,15 @@ function request(query: string, headers: Record<string, string> = {}): IncomingR
   };
 }
 
+interface Circumstances {
+  secret?: string;
+  state?: Partial<ProcessState>;
+  /** Who is blocked, and for how long. */
+  blocked?: Record<string, number>;
+}
+
 /** An entrance for one connection at a time; what it does is written down. */
-async function open({ secret, state = {} }: { secret?: string; state?: Partial<ProcessState> } = {}) {
+async function open({ secret, state = {}, blocked = {} }: Circumstances = {}) {
   const access = await Access.open({
     origins: [],
     hosts: [],
@@ -38,6 +45,7 @@ async function open({ secret, state = {} }: { secret?: string; state?: Partial<P
   const entrance: Entrance = new Entrance({
     access,
     state: () => ({ draining: false, registry: "ready", full: entrance.undecided >= 1, ...state }),
+    blockedMs: (clientId) => blocked[clientId] ?? 0,
     connect: ({ clientId }) => {
       connected.push(clientId);
       return { onOpen() {}, onFault() {}, onEnd() {} };
@@ -76,6 +84,15 @@ Deno.test("Entrance: a process that takes nobody looks at no token", async () =>
     assert.equal(statusOf(entrance.answer(await withToken("kim"), INFO)), 503);
     assert.deepEqual(refused, [reason]);
   }
+});
+
+Deno.test("Entrance: a client that is blocked is told for how long, and others are let in", async () => {
+  const { entrance, connected, refused } = await open({ blocked: { kim: 1500 } });
+  const answer = entrance.answer(request("client_id=kim"), INFO);
+  assert.equal(statusOf(answer), 403);
+  assert.equal((answer as Response).headers.get("retry-after"), "2");
+  assert.ok(entrance.answer(request("client_id=lee"), INFO) instanceof Upgrade);
+  assert.deepEqual([connected, refused], [["lee"], ["blocked"]]);
 });
 
 Deno.test("Entrance: who waits for a check has a place", async () => {

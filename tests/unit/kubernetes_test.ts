@@ -8,6 +8,8 @@ import type { IDeployment } from "kubernetes-models/apps/v1/Deployment";
 import type { IPodDisruptionBudget } from "kubernetes-models/policy/v1/PodDisruptionBudget";
 import type { IService } from "kubernetes-models/v1/Service";
 import { parseAllDocuments } from "yaml";
+import config from "../../deno.json" with { type: "json" };
+import { runProgram } from "../support/program.ts";
 
 const MANIFEST = new URL("../../docs/kubernetes.yaml", import.meta.url);
 
@@ -108,4 +110,20 @@ Deno.test("docs/kubernetes.yaml: its parts mean the same pods and ports, and a p
   const sleepS = Number(container!.lifecycle!.preStop!.sleep!.seconds);
   assert.ok(pod.terminationGracePeriodSeconds! > sleepS + SHUTDOWN_TIMEOUT_S);
   assert.equal(pod.enableServiceLinks, false);
+});
+
+Deno.test("docs/kubernetes.yaml: sets variables that ws-server knows, and a token where it may read and nobody else writes", async () => {
+  const { deployment } = read();
+  const { volumes, containers: [container] } = deployment.spec!.template.spec!;
+  const variables = new Map(container!.env!.map(({ name, value }) => [name, value]));
+  const { stdout: help } = await runProgram("ws-server", ["--help"]);
+  const known = new Set(help.match(/SOLO_[A-Z_]+/g));
+  assert.deepEqual([...variables.keys()].filter((name) => !known.has(name)), [], "no flag reads these");
+
+  const token = variables.get("SOLO_OPERATOR_TOKEN_FILE")!;
+  const mount = container!.volumeMounts!.find(({ mountPath }) => token.startsWith(`${mountPath}/`))!;
+  assert.ok(mount.readOnly);
+  assert.ok(volumes!.find(({ name }) => name === mount.name)!.secret, "it comes from a secret");
+  const readable = config.permissions["ws-server"].read;
+  assert.ok(readable.some((folder) => token.startsWith(`${folder}/`)), `${token} is in none of ${readable}`);
 });

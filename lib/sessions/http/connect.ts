@@ -5,13 +5,15 @@ import { handshakeFault, VERSION } from "../transport/handshake.ts";
 import { text } from "../transport/text.ts";
 import { accept, type ConnectionListener, type IncomingRequest } from "../transport/transport.ts";
 import type { RequestInfo, Upgrade } from "../transport/transport.ts";
+import { queryOf } from "./access/decision.ts";
+import { TAKEOVER_FAULT, takesOver } from "./takeover.ts";
 import type { Access, Admission, Refusal, RefusalReason as AccessRefusalReason } from "./access/access.ts";
 
 /** When a client that was refused may try again. */
 export const RETRY_AFTER_S = "1";
 
 /** Why a request was refused, as the metrics count it. */
-export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease";
+export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease" | "blocked";
 
 /** What of a process matters to a client that wants to connect. */
 export interface ProcessState {
@@ -25,8 +27,10 @@ export interface EntranceOptions {
   access: Access;
   /** The state of the process now. */
   state: () => ProcessState;
+  /** For how long a client is not let in, as far as is known, ms. */
+  blockedMs: (clientId: string) => number;
   /** A client is about to connect. */
-  connect: (admission: Admission) => ConnectionListener;
+  connect: (admission: Admission, takesOver: boolean) => ConnectionListener;
   onRefused: (reason: RefusalReason) => void;
 }
 
@@ -54,13 +58,15 @@ export class Entrance {
     if (fault !== undefined) {
       return this.#turnAway("bad-request", text(400, fault, { "sec-websocket-version": VERSION }));
     }
+    const takeover = takesOver(queryOf(request.url));
+    if (takeover === undefined) return this.#turnAway("bad-request", text(400, TAKEOVER_FAULT));
     const closed = this.#closed();
     if (closed) return closed;
     const decision = this.#options.access.admit(request, info);
-    return decision instanceof Promise ? this.#later(decision) : this.#enter(decision);
+    return decision instanceof Promise ? this.#later(decision, takeover) : this.#enter(decision, takeover);
   }
 
-  async #later(decision: Promise<Admission | Refusal>): Promise<Response | Upgrade> {
+  async #later(decision: Promise<Admission | Refusal>, takeover: boolean): Promise<Response | Upgrade> {
     let decided: Admission | Refusal;
     this.#undecided++;
     try {
@@ -68,13 +74,21 @@ export class Entrance {
     } finally {
       this.#undecided--;
     }
-    if (decided.kind === "refused") return this.#enter(decided);
-    return this.#closed() ?? this.#enter(decided); // much may have happened meanwhile
+    if (decided.kind === "refused") return this.#enter(decided, takeover);
+    return this.#closed() ?? this.#enter(decided, takeover); // much may have happened meanwhile
   }
 
-  #enter(decided: Admission | Refusal): Response | Upgrade {
+  #enter(decided: Admission | Refusal, takeover: boolean): Response | Upgrade {
     if (decided.kind === "refused") return this.#turnAway(decided.reason, refusalResponse(decided));
-    return accept(this.#options.connect(decided), decided);
+    const blockedMs = this.#options.blockedMs(decided.clientId);
+    if (blockedMs > 0) {
+      const headers = { "retry-after": String(Math.ceil(blockedMs / 1000)) };
+      return this.#turnAway(
+        "blocked",
+        text(403, "the operator has blocked this client for a while", headers),
+      );
+    }
+    return accept(this.#options.connect(decided, takeover), decided);
   }
 
   /** The answer to everyone while nobody is let in. */

@@ -9,6 +9,7 @@ import {
 } from "../../service/metrics.ts";
 import type { RegistryObserver } from "../registry/redis/redis_registry.ts";
 import type { RefusalReason } from "./connect.ts";
+import type { OperationName } from "./operations.ts";
 
 /** Upper bounds of the histograms, seconds: from a round trip on one host to a lease. */
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -79,6 +80,12 @@ export class SessionMetrics implements RegistryObserver {
     buckets: BUCKETS_S,
     ...this.#with,
   });
+  readonly #operations = new Counter({
+    name: "solo_operations_total",
+    help: "What operators asked for about one client, by the status of the answer",
+    labelNames: ["operation", "status"],
+    ...this.#with,
+  });
   readonly #readersCut = new Counter({
     name: "solo_event_readers_cut_total",
     help: "Readers of the events that were too slow",
@@ -118,6 +125,10 @@ export class SessionMetrics implements RegistryObserver {
 
   onRefused(reason: RefusalReason): void {
     this.#refused.inc({ reason });
+  }
+
+  onOperation(operation: OperationName, status: number): void {
+    this.#operations.inc({ operation, status });
   }
 
   onReaderCut(): void {

@@ -1,7 +1,5 @@
-/** The page that a browser is shown: a few files, held in memory, with nothing loaded from elsewhere. */
+/** The page that a browser is shown: a few files, with nothing loaded from elsewhere. */
 
-import { createHash } from "node:crypto";
-import { gzipSync } from "node:zlib";
 import type { IncomingRequest } from "../transport/transport.ts";
 import chartJs from "../page/chart.js" with { type: "text" };
 import clientJs from "../page/client.js" with { type: "text" };
@@ -11,19 +9,21 @@ import iconSvg from "../page/icon.svg" with { type: "text" };
 import indexHtml from "../page/index.html" with { type: "text" };
 import mainJs from "../page/main.js" with { type: "text" };
 import nodesJs from "../page/nodes.js" with { type: "text" };
+import operateJs from "../page/operate.js" with { type: "text" };
+import operationsJs from "../page/operations.js" with { type: "text" };
 import sessionsJs from "../page/sessions.js" with { type: "text" };
 import styleCss from "../page/style.css" with { type: "text" };
 import tableJs from "../page/table.js" with { type: "text" };
 import textsJs from "../page/texts.js" with { type: "text" };
+import timeJs from "../page/time.js" with { type: "text" };
 import tryJs from "../page/try.js" with { type: "text" };
+import { SCRIPT, StaticFile } from "./static_file.ts";
 
 const HTML = "text/html; charset=utf-8";
-const SCRIPT = "text/javascript; charset=utf-8";
 
-/** By path; the first one also stands for the page as a whole. */
+/** By path. */
 const FILES: Record<string, { type: string; content: string }> = {
   "/": { type: HTML, content: indexHtml },
-  "/client.js": { type: SCRIPT, content: clientJs }, // for everyone's programs
   "/page/style.css": { type: "text/css; charset=utf-8", content: styleCss },
   "/page/icon.svg": { type: "image/svg+xml", content: iconSvg },
   "/page/main.js": { type: SCRIPT, content: mainJs },
@@ -32,9 +32,12 @@ const FILES: Record<string, { type: string; content: string }> = {
   "/page/dom.js": { type: SCRIPT, content: domJs },
   "/page/feed.js": { type: SCRIPT, content: feedJs },
   "/page/nodes.js": { type: SCRIPT, content: nodesJs },
+  "/page/operate.js": { type: SCRIPT, content: operateJs },
+  "/page/operations.js": { type: SCRIPT, content: operationsJs },
   "/page/sessions.js": { type: SCRIPT, content: sessionsJs },
   "/page/table.js": { type: SCRIPT, content: tableJs },
   "/page/texts.js": { type: SCRIPT, content: textsJs },
+  "/page/time.js": { type: SCRIPT, content: timeJs },
   "/page/try.js": { type: SCRIPT, content: tryJs },
 };
 
@@ -45,20 +48,24 @@ const HEADERS = {
     "require-trusted-types-for 'script'; trusted-types 'none'",
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",
-  "cache-control": "no-cache", // ask each time whether it is still the same
 };
+
+/** Stands in the document where the operations on sessions exist. */
+const OPERABLE = "data-operable";
+
+export interface PageOptions {
+  /** Whether there are operations on sessions, and whoever sees the page may use them. @default false */
+  operable?: boolean;
+}
 
 /** The files of the page as answers. */
 export class Page {
-  readonly #files = new Map<string, ReadyFile>();
+  readonly #files = new Map<string, StaticFile>();
 
-  constructor() {
+  constructor({ operable = false }: PageOptions = {}) {
     for (const [path, { type, content }] of Object.entries(FILES)) {
-      const tag = `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;
-      // a weak one: the same for the file and for what it is compressed to
-      const headers = { ...HEADERS, "content-type": type, etag: `W/${tag}`, vary: "accept, accept-encoding" };
-      const compressed = new Uint8Array(gzipSync(content, { level: 9 }));
-      this.#files.set(path, { headers, content, compressed, tag });
+      const shown = operable && type === HTML ? content.replace("<html ", `<html ${OPERABLE} `) : content;
+      this.#files.set(path, new StaticFile(type, shown, HEADERS));
     }
   }
 
@@ -66,26 +73,13 @@ export class Page {
    * The answer to a GET or HEAD, or nothing where the request is not for the page: another path, or one for `/` that
    * is not a browser's wish to see something.
    */
-  answer({ method, headers }: IncomingRequest, path: string): Response | undefined {
+  answer(request: IncomingRequest, path: string): Response | undefined {
+    const { method, headers } = request;
     const file = this.#files.get(path);
     if (!file || (method !== "GET" && method !== "HEAD")) return undefined;
     if (path === "/" && (headers.has("upgrade") || !headers.get("accept")?.includes("text/html"))) {
       return undefined;
     }
-    if (headers.get("if-none-match")?.includes(file.tag)) {
-      return new Response(null, { status: 304, headers: file.headers });
-    }
-    const compress = headers.get("accept-encoding")?.includes("gzip");
-    return new Response(method === "HEAD" ? null : compress ? file.compressed : file.content, {
-      headers: compress ? { ...file.headers, "content-encoding": "gzip" } : file.headers,
-    });
+    return file.answer(request);
   }
-}
-
-interface ReadyFile {
-  headers: Record<string, string>;
-  content: string;
-  compressed: Uint8Array<ArrayBuffer>;
-  /** Names the content, in quotes. */
-  tag: string;
 }

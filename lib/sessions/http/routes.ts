@@ -8,8 +8,10 @@ import { type IncomingRequest, type RequestInfo, Upgrade } from "../transport/tr
 import type { Access, Refusal } from "./access/access.ts";
 import { type Entrance, type ProcessState, type RefusalReason, refusalResponse } from "./connect.ts";
 import { healthz, readyz } from "./health.ts";
+import type { Operations } from "./operations.ts";
 import type { Page } from "./page.ts";
 import type { SessionList } from "./sessions.ts";
+import { CLIENT_SCRIPT } from "./static_file.ts";
 
 /** How old the text of `/metrics` may be: collecting it costs milliseconds, and whoever may read it may ask often. */
 const SCRAPE_PERIOD_MS = 1_000;
@@ -20,6 +22,8 @@ export interface RoutesOptions {
   /** The state of the process now. */
   state: () => ProcessState;
   sessions: SessionList;
+  /** What operators do with one session. */
+  operations: Operations;
   /** What a browser is shown at `/`. */
   page: Page | undefined;
   /** For `/metrics`. */
@@ -44,6 +48,7 @@ export class Routes {
     this.#scrape = atMostEvery(SCRAPE_PERIOD_MS, options.scrape);
     this.#open = byPath({
       "/": (request, info) => this.#connect(request, info),
+      "/client.js": (request) => CLIENT_SCRIPT.answer(request),
       "/healthz": () => healthz(),
       "/readyz": () => readyz(options.state()),
     });
@@ -70,11 +75,14 @@ export class Routes {
     }
     const page = forOperators ? this.#options.page?.answer(request, path) : undefined;
     const guarded = forOperators ? this.#guarded[path] : undefined;
-    if (page || guarded) {
+    const operable = forOperators && this.#options.access.operable && path.startsWith("/sessions/");
+    if (page || guarded || operable) {
       const refusal = this.#options.access.admitOperator(request);
       if (refusal) return this.#refuse(refusal);
     }
     if (page) return page;
+    const operation = operable ? this.#options.operations.answer(request, path) : undefined;
+    if (operation) return operation;
     const route = guarded ?? this.#open[path];
     if (!route) return text(404, `no such path; there are ${this.#paths(forOperators).join(", ")}`);
     if (request.method !== "GET" && request.method !== "HEAD") {
@@ -84,7 +92,9 @@ export class Routes {
   }
 
   #paths(forOperators: boolean): string[] {
-    return [...Object.keys(this.#open), ...forOperators ? Object.keys(this.#guarded) : []];
+    if (!forOperators) return Object.keys(this.#open);
+    const operations = this.#options.access.operable ? ["/sessions/<client_id>"] : [];
+    return [...Object.keys(this.#open), ...Object.keys(this.#guarded), ...operations];
   }
 
   #connect(request: IncomingRequest, info: RequestInfo): Answer {

@@ -4,6 +4,7 @@ import { Chart } from "./chart.js";
 import { announce, byId, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Nodes } from "./nodes.js";
+import { operable, Operate } from "./operate.js";
 import { Sessions } from "./sessions.js";
 import { Table } from "./table.js";
 import { number, text, translatePage } from "./texts.js";
@@ -13,7 +14,8 @@ translatePage();
 
 const sessions = new Sessions();
 const chart = new Chart(byId("chart"));
-const table = new Table(sessions, drawSoon);
+const operate = operable ? new Operate() : undefined;
+const table = new Table(sessions, drawSoon, operate && ((clientId) => void operate.choose(clientId)));
 const nodes = new Nodes(sessions, (node) => {
   sessions.filterByNode(node);
   onFilter();
@@ -75,8 +77,14 @@ new Feed({
   onEvent(kind, session, atMs) {
     if (kind === "opened") {
       const replaced = sessions.open(session);
-      if (replaced) tellSuccessor(replaced, session);
-    } else if (sessions.close(session, kind === "replaced") && kind === "replaced") chart.addTakeover(atMs);
+      if (replaced) {
+        tellSuccessor(replaced, session);
+        operate?.onSuccessor(replaced, session);
+      }
+    } else {
+      if (sessions.close(session, kind === "replaced") && kind === "replaced") chart.addTakeover(atMs);
+      operate?.onClosed(session.session_id);
+    }
     drawSoon();
   },
 });

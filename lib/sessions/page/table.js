@@ -3,8 +3,9 @@
 /** @import { Row, Sessions, Column } from "./sessions.js" */
 
 import { byId, element, setText } from "./dom.js";
-import { language, number, text } from "./texts.js";
 import { shortOf } from "./sessions.js";
+import { number, text } from "./texts.js";
+import { showTime } from "./time.js";
 
 /** Rows above and below those in sight, for a scroll that is quicker than a frame. */
 const MARGIN = 8;
@@ -16,14 +17,11 @@ const MAX_FRESH = 3;
 /** Browsers do not lay out boxes much taller than this, in pixels; what does not fit is found with the filter. */
 const MAX_HEIGHT = 16_000_000;
 
-const time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
-const dayAndTime = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "short" });
-const full = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "long" });
-
 /** @typedef {{ row: HTMLTableRowElement, client: HTMLElement, replaced: HTMLElement, session: HTMLElement, node: HTMLElement, since: HTMLTimeElement }} Line */
 
 export class Table {
   #sessions;
+  #onChoose;
   #scroller = byId("scroller");
   #table = byId("table");
   #body = /** @type {HTMLTableSectionElement} */ (this.#table.querySelector("tbody"));
@@ -39,9 +37,11 @@ export class Table {
   /**
    * @param {Sessions} sessions
    * @param {() => void} onChange the order or the part in sight is another: draw again
+   * @param {((clientId: string) => void) | undefined} onChoose makes a button of each client
    */
-  constructor(sessions, onChange) {
+  constructor(sessions, onChange, onChoose) {
     this.#sessions = sessions;
+    this.#onChoose = onChoose;
     this.#scroller.addEventListener("scroll", onChange, { passive: true });
     new ResizeObserver(() => {
       this.#rowHeight = 0;
@@ -104,6 +104,7 @@ export class Table {
     for (const [row, line] of this.#lines) {
       if (wanted.has(row)) continue;
       this.#lines.delete(row);
+      if (line.row.contains(document.activeElement)) this.#scroller.focus({ preventScroll: true });
       line.row.remove();
       this.#spare.push(line);
     }
@@ -114,7 +115,7 @@ export class Table {
     rows.forEach((row, i) => {
       let line = this.#lines.get(row);
       if (!line) {
-        line = this.#spare.pop() ?? newLine();
+        line = this.#spare.pop() ?? newLine(this.#onChoose);
         fill(line, row);
         line.row.classList.toggle("fresh", mark && isFresh(row));
         this.#lines.set(row, line);
@@ -146,7 +147,7 @@ export class Table {
 
   /** The height of a row, which depends on the width of the table and the size of letters. */
   #measure() {
-    const { row } = newLine();
+    const { row } = newLine(this.#onChoose);
     this.#body.append(row);
     const { height } = row.getBoundingClientRect();
     row.remove();
@@ -154,8 +155,11 @@ export class Table {
   }
 }
 
-/** @returns {Line} */
-function newLine() {
+/**
+ * @param {((clientId: string) => void) | undefined} onChoose
+ * @returns {Line}
+ */
+function newLine(onChoose) {
   const cell = (/** @type {string} */ name, /** @type {(Node | string)[]} */ ...content) =>
     element("td", { role: "cell", class: name }, ...content);
   const client = element("bdi");
@@ -163,10 +167,12 @@ function newLine() {
   const session = element("code");
   const node = element("code");
   const since = element("time");
+  const button = onChoose && element("button", { type: "button" }, client);
+  button?.addEventListener("click", () => onChoose?.(client.textContent ?? ""));
   const row = element(
     "tr",
     { role: "row" },
-    cell("client", client, replaced),
+    cell("client", button ?? client, replaced),
     cell("session", session),
     cell("node", node),
     cell("since", since),
@@ -186,10 +192,7 @@ function fill({ client, replaced, session, node, since }, row) {
   replaced.title = row.replaced?.session ?? "";
   session.textContent = row.session;
   node.textContent = row.node;
-  const date = new Date(row.since);
-  since.dateTime = date.toISOString();
-  since.title = full.format(date);
-  since.textContent = (date.toDateString() === new Date().toDateString() ? time : dayAndTime).format(date);
+  showTime(since, row.since);
 }
 
 /** @param {Row} row */

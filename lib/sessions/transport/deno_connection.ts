@@ -1,7 +1,14 @@
 import { getLogger } from "../../service/log.ts";
 import { type Attention, MessageCount } from "./attention.ts";
+import { Deliveries } from "./deno_deliveries.ts";
 import { terminate } from "./deno_terminate.ts";
-import { type Connection, type ConnectionListener, type Fault, MAX_MESSAGE_BYTES } from "./transport.ts";
+import {
+  type Connection,
+  type ConnectionListener,
+  type Delivery,
+  type Fault,
+  MAX_MESSAGE_BYTES,
+} from "./transport.ts";
 
 const log = getLogger(["solo", "transport"]);
 
@@ -27,6 +34,7 @@ export class DenoConnection implements Connection {
   readonly #socket: WebSocket;
   readonly #listener: ConnectionListener;
   #messages: MessageCount | undefined;
+  #deliveries: Deliveries | undefined;
   /** The listener has been told of the end, or has asked for it; or it knows of no connection yet. */
   #told = true;
   /** Cut: the socket must not be touched any more. */
@@ -44,7 +52,17 @@ export class DenoConnection implements Connection {
   }
 
   send(text: string): void {
-    if (!this.#cut && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+    if (this.#isOpen) this.#socket.send(text);
+  }
+
+  deliver(text: string): Promise<Delivery> {
+    if (!this.#isOpen) return Promise.resolve("closed");
+    this.#deliveries ??= new Deliveries({
+      socket: this.#socket,
+      isOpen: () => this.#isOpen,
+      onStuck: () => this.#fault("silent"),
+    });
+    return this.#deliveries.add(text);
   }
 
   /**
@@ -106,6 +124,11 @@ export class DenoConnection implements Connection {
       case "error":
         log.debug("a connection fails: {error}", { error: (event as ErrorEvent).message });
     }
+  }
+
+  /** Whether the socket may be asked for anything. */
+  get #isOpen(): boolean {
+    return !this.#cut && this.#socket.readyState === WebSocket.OPEN;
   }
 
   #end(code: number): void {

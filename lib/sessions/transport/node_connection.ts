@@ -6,8 +6,10 @@ import {
   CLOSE_TIMEOUT_MS,
   type Connection,
   type ConnectionListener,
+  type Delivery,
   type Fault,
   HEARTBEAT_MS,
+  MAX_UNSENT_BYTES,
 } from "./transport.ts";
 
 const log = getLogger(["solo", "transport"]);
@@ -23,9 +25,6 @@ const PIECE_BYTES = 4096;
  * unread bytes answers with a reset, and the close frame is lost.
  */
 const DISCARD_BYTES = 1024 * 1024;
-
-/** As many answers to PINGs may wait in this process for a peer that does not read; the kernel has taken far more by then. */
-const UNREAD_BYTES = 64 * 1024;
 
 const HEARTBEAT_TICKS = ticks(HEARTBEAT_MS);
 const CLOSE_TICKS = ticks(CLOSE_TIMEOUT_MS);
@@ -111,6 +110,14 @@ export class NodeConnection implements Connection {
     this.flush();
   }
 
+  deliver(text: string): Promise<Delivery> {
+    if (this.#closing || this.#socket.destroyed) return Promise.resolve("closed");
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) return Promise.resolve("full");
+    return new Promise((resolve) =>
+      this.#writer.send(text, TEXT, (error) => resolve(error ? "unknown" : "sent"))
+    );
+  }
+
   close(code: number, reason: string): Promise<void> {
     if (this.#evidence) return this.#evidence.promise;
     if (this.#told || this.#gone) return Promise.resolve();
@@ -180,7 +187,7 @@ export class NodeConnection implements Connection {
 
   onPing(data: Uint8Array): void {
     if (!this.onFrame()) return;
-    if (this.#socket.writableLength > UNREAD_BYTES) this.terminate(); // a close frame would wait behind them
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.terminate(); // a close frame would wait behind them
     else this.#writer.pong(data, false);
   }
 

@@ -1,11 +1,17 @@
 /** Who speaks HTTP and WebSocket: the contract that the rest of the service knows, and no trap of a platform in it. */
 
+import type { Delivery } from "../session_entry.ts";
+
+export type { Delivery };
+
 /** What a handler sees of a request. A `Request` is one; an upgrade may be told by something that costs less. */
 export interface IncomingRequest {
   readonly method: string;
   /** Absolute. It may not be one that `new URL` takes: it has the Host header in it as it came. */
   readonly url: string;
   readonly headers: Pick<Headers, "get" | "has">;
+  /** What was sent with it, for who reads it to a bound of his own; none with a request to upgrade. */
+  readonly body?: ReadableStream<Uint8Array> | null;
 }
 
 /** What a request does not say itself. */
@@ -71,6 +77,14 @@ export interface Connection {
   send(text: string): void;
 
   /**
+   * Sends a text where no more than `MAX_UNSENT_BYTES` of earlier ones wait in this process for the kernel to take them.
+   *
+   * @returns a promise that is kept on evidence of what has become of it, and never broken. A peer that reads nothing may
+   * keep it waiting as long as its connection lives.
+   */
+  deliver(text: string): Promise<Delivery>;
+
+  /**
    * Sends the close frame, waits `CLOSE_TIMEOUT_MS` for the peer's, and cuts the connection then. Calling it again has
    * no effect.
    *
@@ -123,6 +137,9 @@ export type TransportName = "deno" | "node";
 
 /** The largest message that is read, in bytes. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
+
+/** As much may wait in this process for a peer that does not read, bytes; the kernel has taken far more by then. */
+export const MAX_UNSENT_BYTES = 128 * 1024;
 
 /** A peer that has sent no frame for this long is sent PING; when as much again has passed it is silent. */
 export const HEARTBEAT_MS = 5_000;

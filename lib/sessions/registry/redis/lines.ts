@@ -1,15 +1,20 @@
 import { getLogger } from "../../../service/log.ts";
 import type { Clock, Timer } from "../../../service/clock.ts";
+import type { Delivery } from "../../session_entry.ts";
 import type { Candidate, RevokeReason } from "../registry.ts";
 import type { Endable } from "./fence.ts";
 import type { Terms } from "./lease.ts";
 import type { RegistryObserver } from "./observer.ts";
-import type { ClaimReply, NodeMessage, RedisStore, ReleaseMode } from "./redis_store.ts";
+import type { NodeMessage } from "./messages.ts";
+import type { ClaimReply, RedisStore, ReleaseMode } from "./redis_store.ts";
 
 const log = getLogger(["solo", "registry"]);
 
 /** A claim that waits asks again this often, and so repeats its request to the older ones to go. */
 const REPEAT_MS = 200;
+
+/** A message about one session. */
+export type SessionMessage = NodeMessage & { kind: "evict" | "turn" | "end" };
 
 /** One place in the line of a client. */
 export interface Holding {
@@ -45,6 +50,7 @@ export class Lines {
   readonly #clock: Clock;
   readonly #lease: LinesLease;
   readonly #observe: () => RegistryObserver | undefined;
+  readonly #onBlocked: (clientId: string, ms: number) => void;
   /** By session_id. */
   readonly #holdings = new Map<string, Holding>();
   /** Sessions that have ended while Redis could not be told. */
@@ -56,12 +62,15 @@ export class Lines {
       clock: Clock;
       lease: LinesLease;
       observe: () => RegistryObserver | undefined;
+      /** Redis says that a client is blocked, for so long yet. */
+      onBlocked: (clientId: string, ms: number) => void;
     },
   ) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#lease = options.lease;
     this.#observe = options.observe;
+    this.#onBlocked = options.onBlocked;
   }
 
   /** How many sessions are held. */
@@ -130,6 +139,17 @@ export class Lines {
         this.#revoke(holding, { kind: "replaced", bySessionId, byNode });
         return true;
       }
+      case "blocked":
+        this.#onBlocked(holding.candidate.clientId, reply.blockedMs!);
+        this.#revoke(holding, { kind: "blocked" });
+        return true;
+      case "occupied":
+        this.#refuse(holding, { kind: "occupied" });
+        return true;
+      case "crowded":
+      case "crowded-first":
+        this.#refuse(holding, { kind: "crowded", first: reply.answer === "crowded-first" });
+        return true;
       case "lapsed":
         this.#lease.hurry();
         break;
@@ -141,20 +161,32 @@ export class Lines {
     return known;
   }
 
-  onMessage(message: NodeMessage): void {
+  onMessage(message: SessionMessage): void {
     const holding = this.#holdings.get(message.sessionId);
     if (message.kind === "turn") {
       if (holding) this.#establish(holding);
       return; // one that is no longer held has been released, or will be, behind its claim
     }
-    const { clientId, sessionId, bySessionId, byNode } = message;
+    const { clientId, sessionId } = message;
     if (!holding) {
       this.#tell(clientId, sessionId, "ended"); // an entry without a socket: a release that is under way, or was lost
       return;
     }
     if (holding.end) return; // whoever asks again is answered when it has ended
+    if (message.kind === "end") {
+      this.#revoke(holding, { kind: "ended" });
+      return;
+    }
+    const { bySessionId, byNode } = message;
     this.#observe()?.onTakeover?.(byNode === this.#lease.node ? "local" : "remote");
     this.#revoke(holding, { kind: "replaced", bySessionId, byNode });
+  }
+
+  /** Sends a text on a session that is established and was not told to go. */
+  deliver(sessionId: string, text: string): Promise<Delivery> {
+    const holding = this.#holdings.get(sessionId);
+    if (!holding?.established || holding.end || !this.#lease.holds()) return Promise.resolve("closed");
+    return holding.candidate.deliver(text);
   }
 
   /** Tells Redis again of all ends that it may not have heard of. */
@@ -202,7 +234,7 @@ export class Lines {
       holding.late = true;
       return undefined;
     }
-    const { candidate: { clientId, sessionId, connectedAtMs }, epoch, established } = holding;
+    const { candidate: { clientId, sessionId, connectedAtMs, takesOver }, epoch, established } = holding;
     const ageMs = holding.asked || holding.late ? this.#clock.nowMs() - holding.claimedAtMs : undefined;
     holding.asked = true;
     try {
@@ -210,6 +242,7 @@ export class Lines {
         clientId,
         sessionId,
         connectedAtMs,
+        takesOver,
         epoch,
         established,
         ageMs,
@@ -233,6 +266,12 @@ export class Lines {
     stopRepeating(holding);
     await this.#end(holding, reason);
     this.release(holding.candidate);
+  }
+
+  /** Ends one that gets no place: there is none to be held until its end is evident. */
+  #refuse(holding: Holding, reason: RevokeReason): void {
+    this.release(holding.candidate); // another question of it may be on its way, and take one
+    this.#end(holding, reason);
   }
 
   /** Tells a session to go, once. One that fails to is cut: nobody else should have to wait for it. */

@@ -4,13 +4,24 @@ import { getLogger } from "../../../service/log.ts";
 import type { EventSource } from "../../events/events.ts";
 import { type Connect, redisAt } from "../../redis_connection.ts";
 import type { SessionEntry } from "../../session_entry.ts";
-import type { Candidate, RegistryState, SessionRegistry } from "../registry.ts";
+import { Blocks } from "../blocks.ts";
+import type {
+  Candidate,
+  Condition,
+  EndOptions,
+  EndResult,
+  RegistryState,
+  SendResult,
+  SessionRegistry,
+} from "../registry.ts";
 import { Announcer } from "./announcer.ts";
 import { Fence } from "./fence.ts";
 import { Lease, type LeaseHost } from "./lease.ts";
 import { Lines } from "./lines.ts";
 import { Memory } from "./memory.ts";
+import type { NodeMessage } from "./messages.ts";
 import type { RegistryObserver } from "./observer.ts";
+import { Operations } from "./operations.ts";
 import { hashTag, type HeldLease, RedisStore } from "./redis_store.ts";
 import { Nodes, Sweeper } from "./sweeper.ts";
 
@@ -28,6 +39,8 @@ export interface RedisRegistryOptions {
   prefix?: string;
   /** How long the others respect a process that they do not hear from; the same for all of them. @default 10_000 */
   leaseMs?: number;
+  /** How many takeovers of one client a minute has room for, over the whole cluster. @default any number */
+  takeoverLimit?: number;
   /** How long `start` waits for Redis. @default 5_000 */
   startTimeoutMs?: number;
   /** Asked for at each event: it may not be there yet while the registry starts. */
@@ -44,8 +57,8 @@ export interface RedisRegistryOptions {
  * The registry of a cluster: any number of processes with the same Redis and prefix act as one.
  *
  * Each process is a node with a lease (`Lease`), under which it has places in the lines of clients (`Lines`). When the lease is
- * over they all end (`Fence`); when Redis has lost data they are all announced (`Announcer`, `Memory`); and what the dead leave
- * behind is swept (`Sweeper`). How all of it stands in Redis only `RedisStore` knows.
+ * over they all end (`Fence`); when Redis has lost data they are all announced (`Announcer`, `Memory`); what the dead leave
+ * behind is swept (`Sweeper`); and operators look up, end and write to single sessions (`Operations`). How all of it stands in Redis only `RedisStore` knows.
  */
 export class RedisRegistry implements SessionRegistry {
   readonly #clock: Clock;
@@ -58,6 +71,8 @@ export class RedisRegistry implements SessionRegistry {
   readonly #announcer: Announcer;
   readonly #sweeper: Sweeper;
   readonly #memory: Memory = new Memory();
+  readonly #blocks: Blocks;
+  readonly #operations: Operations;
   /** Who waits for a renewal that was sent after this moment and finds the data complete. */
   #settling: { sinceMs: number; resolve: () => void }[] = [];
   #complainedAtMs = -Infinity;
@@ -77,14 +92,27 @@ export class RedisRegistry implements SessionRegistry {
       clock,
       prefix,
       commandTimeoutMs: leaseMs / 4,
+      takeoverLimit: options.takeoverLimit ?? 0,
       onConnected: () => this.#lease.onConnected(),
       onLost: (error) => this.#lease.onLost(error),
       onRoundTrip: (ms) => observe()?.onRoundTrip?.(ms),
     });
     this.#fence = new Fence(clock, leaseMs);
+    const blocks = this.#blocks = new Blocks(clock);
     const nodeName = options.nodeName ?? (() => crypto.randomUUID().slice(0, 8));
     this.#lease = new Lease({ store, clock, leaseMs, memory, nodeName, host: this.#leaseHost() });
-    this.#lines = new Lines({ store, clock, lease: this.#lease, observe });
+    this.#lines = new Lines({
+      store,
+      clock,
+      lease: this.#lease,
+      observe,
+      onBlocked: (clientId, ms) => blocks.add(clientId, ms),
+    });
+    this.#operations = new Operations({
+      ...{ store, clock, leaseMs, blocks },
+      lease: this.#lease,
+      lines: this.#lines,
+    });
     this.#sweeper = new Sweeper({
       store,
       clock,
@@ -177,12 +205,29 @@ export class RedisRegistry implements SessionRegistry {
     }
   }
 
+  find(clientId: string): Promise<SessionEntry | undefined> {
+    return this.#operations.find(clientId);
+  }
+
+  end(clientId: string, options?: EndOptions): Promise<EndResult> {
+    return this.#operations.end(clientId, options);
+  }
+
+  send(clientId: string, text: string, condition?: Condition): Promise<SendResult> {
+    return this.#operations.send(clientId, text, condition);
+  }
+
+  blockedMs(clientId: string): number {
+    return this.#blocks.leftMs(clientId);
+  }
+
   /** Gives the lease back. Sessions that still stand are cut. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#lease.close();
     this.#sweeper.close();
+    this.#operations.close();
     await this.#lines.leave();
     if (this.#store.connected) await this.#store.forget(this.#lease.node).catch(() => {}); // else it ends by itself
     await this.#store.close();
@@ -194,10 +239,21 @@ export class RedisRegistry implements SessionRegistry {
       marginMs: () => this.#fence.marginMs(this.#lines.size),
       endAll: (leftMs) => this.#fence.end(this.#lines.takeAll(), leftMs),
       checkEnd: () => void this.#fence.check(),
-      onMessage: (message) => this.#lines.onMessage(message),
+      onMessage: (message) => this.#onMessage(message),
       onRenewed: (reply, sentAtMs, missed) => this.#onRenewed(reply, sentAtMs, missed),
       onRenewalDone: (success) => this.#observe()?.onRenewal?.(success),
     };
+  }
+
+  #onMessage(message: NodeMessage): void {
+    switch (message.kind) {
+      case "evict":
+      case "turn":
+      case "end":
+        return this.#lines.onMessage(message);
+      default:
+        this.#operations.onMessage(message);
+    }
   }
 
   #onRenewed(reply: HeldLease, sentAtMs: number, missed: boolean): void {
@@ -205,6 +261,7 @@ export class RedisRegistry implements SessionRegistry {
     if (reply.settled) this.#onSettled(sentAtMs);
     this.#announcer.onRenewed(reply, missed);
     this.#sweeper.onRenewed(reply);
+    this.#operations.onRenewed(reply.generation, missed);
   }
 
   #onSettled(sentAtMs: number): void {

@@ -4,27 +4,44 @@
  * With the prefix `solo`: `{solo}:sessions:0` … `{solo}:sessions:255`, hashes `client_id -> line` (see lua/shared.lua), a
  * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `{solo}:nodes`, a sorted
  * set `node -> end of lease`; `{solo}:members`, a hash of what else is known of each node (see lua/renew.lua);
- * `{solo}:epoch`; `{solo}:generation` (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); a channel
- * `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster all keys with the same one are in one slot, and
- * so on one node, where a script may use them together.
+ * `{solo}:epoch`; `{solo}:blocked`, a sorted set `client_id -> end of its block` (see lua/operation.lua); `{solo}:generation`
+ * (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); `{solo}:takeovers:<client_id>` for those that were
+ * taken over of late (see lua/takeovers.lua); a channel `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster
+ * all keys with the same one are in one slot, and so on one node, where a script may use them together.
  */
 
 import type { Clock } from "../../../service/clock.ts";
-import type { Connect } from "../../redis_connection.ts";
+import type { Connect, Reply } from "../../redis_connection.ts";
 import type { SessionEntry } from "../../session_entry.ts";
+import { type NodeMessage, parseMessage } from "./messages.ts";
 import { RedisLink } from "./redis_link.ts";
 import { SCRIPTS } from "./scripts.ts";
+
+export type { NodeMessage };
 
 /** Into how many hashes the sessions are spread: one of a million sessions has some 4,000 in each. */
 const BUCKETS = 256;
 
 /** What a claim is answered. */
 export interface ClaimReply {
-  answer: "established" | "wait" | "replaced" | "lapsed" | "late";
+  answer:
+    | "established"
+    | "wait"
+    | "replaced"
+    | "blocked"
+    | "lapsed"
+    | "late"
+    /** Refused: somebody is there, and it takes over from nobody. */
+    | "occupied"
+    /** Refused: too many takeovers; `first` is said to one only. */
+    | "crowded"
+    | "crowded-first";
   epoch: string;
   /** The newest session of the client, and its node. */
   newestSessionId: string;
   newestNode: string;
+  /** Where the client is blocked: for how long yet. */
+  blockedMs?: number;
 }
 
 /** What a renewal is answered when it was taken. */
@@ -64,11 +81,6 @@ export interface Holder extends SessionEntry {
   established: boolean;
 }
 
-/** A message on the channel of a node. */
-export type NodeMessage =
-  | { kind: "evict"; sessionId: string; bySessionId: string; byNode: string; clientId: string }
-  | { kind: "turn"; sessionId: string };
-
 /** The id of an event and its text. */
 type RawEvent = [id: string, text: string];
 
@@ -80,6 +92,8 @@ export interface RedisStoreOptions {
   prefix: string;
   /** How long one command may take. */
   commandTimeoutMs: number;
+  /** How many takeovers of one client a minute has room for; 0 for any number. */
+  takeoverLimit: number;
   /** A connection was made, for the first time or again; messages may have been missed. */
   onConnected(): void;
   /** The connection is lost; a new one is being made. */
@@ -88,12 +102,18 @@ export interface RedisStoreOptions {
   onRoundTrip?(ms: number): void;
 }
 
+const NOBODY = { newestSessionId: "", newestNode: "" };
+
 const ANSWERS: Record<string, ClaimReply["answer"]> = {
   e: "established",
   w: "wait",
   r: "replaced",
+  b: "blocked",
   l: "lapsed",
   t: "late",
+  o: "occupied",
+  c: "crowded",
+  f: "crowded-first",
 };
 
 /** One method for each atomic operation, over a connection to Redis that mends itself. */
@@ -105,8 +125,11 @@ export class RedisStore {
   readonly #nodesKey: string;
   readonly #membersKey: string;
   readonly #epochKey: string;
+  readonly #blockedKey: string;
   readonly #generationKey: string;
   readonly #eventsKey: string;
+  readonly #takeoversPrefix: string;
+  readonly #takeoverLimit: string;
   readonly #channelPrefix: string;
 
   constructor(options: RedisStoreOptions) {
@@ -118,8 +141,11 @@ export class RedisStore {
     this.#nodesKey = `${tag}:nodes`;
     this.#membersKey = `${tag}:members`;
     this.#epochKey = `${tag}:epoch`;
+    this.#blockedKey = `${tag}:blocked`;
     this.#generationKey = `${tag}:generation`;
     this.#eventsKey = `${tag}:events`;
+    this.#takeoversPrefix = `${tag}:takeovers:`;
+    this.#takeoverLimit = String(options.takeoverLimit);
     this.#channelPrefix = `${tag}:node:`;
   }
 
@@ -161,6 +187,7 @@ export class RedisStore {
     sessionId: string;
     node: string;
     connectedAtMs: number;
+    takesOver: boolean;
     /** `""` for a new place. */
     epoch: string;
     established: boolean;
@@ -182,6 +209,8 @@ export class RedisStore {
         this.#membersKey,
         this.#epochKey,
         this.#eventsKey,
+        this.#blockedKey,
+        this.#takeoversPrefix + clientId,
       ],
       [
         clientId,
@@ -195,8 +224,13 @@ export class RedisStore {
         String(Math.floor(place.validUntilMs)),
         place.ageMs === undefined ? "" : String(Math.round(place.ageMs)),
         this.#channelPrefix,
+        place.takesOver ? "yes" : "no",
+        this.#takeoverLimit,
       ],
     );
+    if (answer === "b") {
+      return { answer: "blocked", epoch: "", ...NOBODY, blockedMs: Number(newestSessionId) };
+    }
     return { answer: ANSWERS[answer]!, epoch: at, newestSessionId, newestNode };
   }
 
@@ -273,6 +307,34 @@ export class RedisStore {
   /** The nodes that hold a lease now. */
   async liveNodes(): Promise<Set<string>> {
     return new Set(await this.#link.run<string[]>(SCRIPTS.nodes, [this.#generationKey, this.#nodesKey], []));
+  }
+
+  /** Runs a script that stands behind lua/operation.lua. */
+  operate<T extends Reply>(script: string, clientId: string, args: string[]): Promise<T> {
+    const keys = [this.#generationKey, this.#bucketKey(clientId), this.#nodesKey, this.#membersKey];
+    return this.#link.run<T>(script, [...keys, this.#epochKey, this.#blockedKey], [
+      clientId,
+      this.#channelPrefix,
+      ...args,
+    ]);
+  }
+
+  /** Which clients are blocked, and for how long yet, ms. @param known Those that should be; see lua/blocked.lua. */
+  async blocked(known: Iterable<[clientId: string, ms: number]>): Promise<[clientId: string, ms: number][]> {
+    const args = [...known].flatMap(([clientId, ms]) => [clientId, String(Math.ceil(ms))]);
+    const flat = await this.#link.run<string[]>(
+      SCRIPTS.blocked,
+      [this.#generationKey, this.#blockedKey],
+      args,
+    );
+    const pairs: [string, number][] = [];
+    for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i]!, Number(flat[i + 1])]);
+    return pairs;
+  }
+
+  /** Sends a message to a node. */
+  async tell(node: string, message: string): Promise<void> {
+    await this.#link.publish(this.#channelPrefix + node, message);
   }
 
   /** All lines, bucket by bucket: pages of holders, the oldest of a client first. The next page is read ahead. */
@@ -360,15 +422,4 @@ export function parseLine(clientId: string, line: string): Holder[] {
       established: state === "e",
     };
   });
-}
-
-/** A message as claim.lua and release.lua publish it; the client_id comes last because it may hold spaces. */
-function parseMessage(text: string): NodeMessage | undefined {
-  const [, kind, sessionId, bySessionId, byNode, clientId] =
-    text.match(/^(\S+) (\S+)(?: (\S+) (\S+) ([^]+))?$/) ?? [];
-  if (kind === "turn") return { kind, sessionId: sessionId! };
-  if (kind === "evict" && clientId !== undefined) {
-    return { kind, sessionId: sessionId!, bySessionId: bySessionId!, byNode: byNode!, clientId };
-  }
-  return undefined; // another version's message
 }
