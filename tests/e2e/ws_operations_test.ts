@@ -264,7 +264,7 @@ Deno.test("ws-server, DELETE: once it is answered, nothing arrives on that sessi
 });
 
 Deno.test("ws-server, DELETE: in the midst of takeovers it ends every one until nobody is there", async () => {
-  await using cluster = await startCluster();
+  await using cluster = await startCluster({ args: ["--takeover-limit", "0"] });
   for (let round = 0; round < 10; round++) {
     const clients = Array.from({ length: 12 }, (_, i) => new WsClient(cluster.port(i % 3), "racer"));
     await Promise.any(clients.map(({ sessionId }) => sessionId));
@@ -327,7 +327,7 @@ Deno.test("ws-server, DELETE with block: the client is refused by every process,
 });
 
 Deno.test("ws-server, DELETE with block: one that reconnects at once never slips back in between", async () => {
-  await using cluster = await startCluster();
+  await using cluster = await startCluster({ args: ["--takeover-limit", "0"] });
   let blocked = false;
   let established = 0;
   const clients: WsClient[] = [];
@@ -367,8 +367,8 @@ for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
     const answer = ask(cluster.port(0), "DELETE", pathOf("kim"));
     const perhaps = say(cluster.port(2), "kim", "hello", sessionId);
     assert.equal((await answer).status, 200);
-    const leaseEnd = Number(await cluster.redis.command("ZSCORE", "solo:nodes", node)); // 0: swept
-    const nowMs = Number(await cluster.redis.command("HGET", "solo:generation", "now"));
+    const leaseEnd = Number(await cluster.redis.command("ZSCORE", "{solo}:nodes", node)); // 0: swept
+    const nowMs = Number(await cluster.redis.command("HGET", "{solo}:generation", "now"));
     assert.ok(leaseEnd <= nowMs + leaseS * 1000 / 20, "the lease of its process is over");
     assert.equal(await statusOf(cluster.port(2), "GET", pathOf("kim")), 404);
     const { status, text } = await perhaps;
