@@ -25,6 +25,9 @@ export interface RedisConnection {
   /** Hears what is published on a channel, until the end of the connection. */
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
 
+  /** Tells whoever listens on a channel. */
+  publish(channel: string, message: string): Promise<void>;
+
   /** Ends the connection at once. Safe to call twice. @returns a promise that is kept when nothing of it is left. */
   destroy(): Promise<void>;
 }
@@ -91,6 +94,12 @@ class PrimaryConnection implements RedisConnection {
     // lua/shared.lua publishes by the same rule; both look at the Redis that this connection is to
     await this.#ask((client) =>
       this.#sharded ? client.sSubscribe(channel, listener) : client.subscribe(channel, listener)
+    );
+  }
+
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#ask((client) =>
+      this.#sharded ? client.sPublish(channel, message) : client.publish(channel, message)
     );
   }
 

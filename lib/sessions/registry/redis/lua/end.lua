@@ -25,7 +25,7 @@ if ARGV[10] ~= "" then
   end
   redis.call("ZADD", KEYS[6], text(now + tonumber(ARGV[10])), ARGV[1])
   for _, node in ipairs(redis.call("ZRANGEBYSCORE", KEYS[3], "(" .. text(now), "+inf")) do
-    redis.call("PUBLISH", ARGV[2] .. node, "block " .. ARGV[10] .. " " .. ARGV[1])
+    publish(ARGV[2] .. node, "block " .. ARGV[10] .. " " .. ARGV[1])
   end
 end
 
@@ -33,7 +33,7 @@ local left = false
 for _, h in ipairs(holders) do
   if tonumber(h.epoch) <= tonumber(until_epoch) and (only == "" or h.session == only) then
     left = true
-    redis.call("PUBLISH", ARGV[2] .. h.node, "end " .. h.session .. " " .. ARGV[1])
+    publish(ARGV[2] .. h.node, "end " .. h.session .. " " .. ARGV[1])
   end
 end
 return { left and "left" or nobody, until_epoch, only }
