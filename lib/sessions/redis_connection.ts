@@ -25,6 +25,9 @@ export interface RedisConnection {
   /** Hears what is published on a channel, until the end of the connection. */
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
 
+  /** Tells whoever listens on a channel. */
+  publish(channel: string, message: string): Promise<void>;
+
   /** Ends the connection at once. Safe to call twice. @returns a promise that is kept when nothing of it is left. */
   destroy(): Promise<void>;
 }
@@ -94,12 +97,19 @@ class PrimaryConnection implements RedisConnection {
     );
   }
 
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#ask((client) =>
+      this.#sharded ? client.sPublish(channel, message) : client.publish(channel, message)
+    );
+  }
+
   async destroy(): Promise<void> {
     this.#over = true;
     clearTimeout(this.#nextLook);
     this.#end.abort();
     this.#client?.destroy();
     await this.ready.catch(() => {});
+    this.#client?.destroy(); // one that was just being made is not ended by the first
   }
 
   async #connect(): Promise<void> {
@@ -111,6 +121,7 @@ class PrimaryConnection implements RedisConnection {
     this.#client = client;
     client.on("error", (error: Error) => this.#fail(error));
     await client.connect();
+    this.#end.signal.throwIfAborted();
     const info = await client.info();
     if (!info.includes("role:master")) throw new Error(`the Redis at ${host}:${port} is a replica`);
     this.#sharded = Number(info.match(/^redis_version:(\d+)/m)?.[1]) >= 7;

@@ -107,6 +107,7 @@ function newest(
   const answers: Primary[] = [], failures: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<Primary>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let over = false;
   const decide = () => {
     if (answers.length > 0) return resolve(answers.reduce((a, b) => b.epoch > a.epoch ? b : a));
     reject(new Error(`nobody knows the primary: ${failures.join("; ")}`));
@@ -114,7 +115,9 @@ function newest(
   const clients = targets.map((target) => {
     const client = newClient(target);
     client.on("error", () => {}); // `connect` and the answer fail of it
-    const answer = client.connect().then(() => ask(client));
+    const connecting = client.connect();
+    connecting.catch(() => {}).then(() => over && client.destroy());
+    const answer = connecting.then(() => ask(client));
     withDeadline(answer, CONNECT_TIMEOUT_MS, "no answer").then((primary) => {
       answers.push(primary);
       timer ??= setTimeout(decide, SECOND_OPINION_MS);
@@ -130,6 +133,8 @@ function newest(
   return promise.finally(() => {
     signal.removeEventListener("abort", abort);
     clearTimeout(timer);
+    over = true;
+    // one that is just being made is not ended by this, it is when it has been made
     for (const client of clients) client.destroy();
   });
 }

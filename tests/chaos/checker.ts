@@ -210,9 +210,10 @@ class Checker {
     }
     const graceMs = this.leaseMs + this.#slackMs;
     const quiet = this.model.of("quiet").find((quiet) => quiet.at <= at && at <= quiet.until);
-    // data from an old snapshot may bring back what had gone
+    // data from an old snapshot, or of a replica, may bring back what had gone
     const lossAt =
-      this.model.faults.findLast((fault) => fault.at <= at && fault.fault.startsWith("redis-r"))?.until ??
+      this.model.faults.findLast(({ at: from, fault }) => from <= at && /^redis-(r|failover)/.test(fault))
+        ?.until ??
         -Infinity;
     for (const { client, session } of sessions) {
       const connection = this.#bySession.get(session);
@@ -315,7 +316,10 @@ class Checker {
   #costNobody(): void {
     for (const fault of this.model.faults) {
       if (fault.fault === "kill" || fault.fault === "clients-stop") continue;
-      if (fault.until - fault.at > this.leaseMs * 0.7) continue;
+      // after a failover the servers have yet to find the new primary
+      if (fault.until - fault.at > this.leaseMs * (fault.fault.startsWith("redis-failover") ? 0.5 : 0.7)) {
+        continue;
+      }
       const near = (other: { at: number; until: number }) =>
         other !== fault && other.at < fault.until + this.leaseMs && other.until > fault.at - this.leaseMs;
       if (this.model.faults.some(near)) continue;

@@ -40,7 +40,10 @@ function filledIn(text: string): string {
 
 /** What both services show after clients have come, replaced each other, been refused, and left. */
 async function samplesAfterTraffic(): Promise<Samples> {
-  await using cluster = await Cluster.start({ nodes: 2, args: ["--max-connections", "2"] });
+  await using cluster = await Cluster.start({
+    nodes: 2,
+    args: ["--max-connections", "2", "--takeover-limit", "2"],
+  });
   const authorization = `Bearer ${TOKEN}`;
   await using operated = await startServer("ws-server", ["--redis", "off"], {
     env: { SOLO_OPERATOR_TOKEN: TOKEN },
@@ -60,6 +63,10 @@ async function samplesAfterTraffic(): Promise<Samples> {
   await kim.end();
   await using _newest = await WsClient.establish(cluster.port(1), "kim");
   assert.ok(lee.isOpen);
+  await until(async () => {
+    await using crowded = new WsClient(cluster.port(1), "kim"); // 1006 while there is no room for another connection
+    return (await crowded.end()).code === 4429;
+  }, "a third takeover is refused");
   {
     using peer = await Peer.connect(tasks.port);
     await peer.ask({ type: "run", task_name: "echo", data: "text" });
@@ -75,8 +82,8 @@ async function samplesAfterTraffic(): Promise<Samples> {
       ),
     );
     const where = samples.get("solo_takeovers_total")?.map((labels) => labels.where).sort();
-    return where?.join() === "local,remote" && (samples.get("solo_tasks_ended_total")?.length ?? 0) > 0;
-  }, "the processes show what there was");
+    return where?.join() === "local,remote" && samples.has("solo_lease_renewals_total");
+  }, "the processes show what there was, and have renewed a lease");
   return samples;
 }
 

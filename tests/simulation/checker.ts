@@ -21,6 +21,9 @@ const INSTANT_MS = 1;
  */
 const GHOST_LEASES = 2.5;
 
+/** So much of the lease in Redis a process takes for its own, see lib/sessions/registry/redis/lease.ts. */
+const OWN_LEASE = 0.9;
+
 /** No process ends its sessions before so much of its lease has passed without a renewal, unless it has many of them. */
 const LEAST_LEASE = 0.55;
 const MANY_SESSIONS = 100;
@@ -249,9 +252,13 @@ export class Checker implements Witness {
     );
   }
 
-  /** Whether a session counts as over for the others: its process stands still, or has just come to, and its lease is over. */
+  /**
+   * Whether a session counts as over for the others: its process stands still, or has just come to, and its own lease is over,
+   * so that ending its sessions is what it does first.
+   */
   #stoodStill({ process, endedAtMs }: SimulatedSession, nowMs: number): boolean {
-    return process.heldSinceMs + this.#leaseMs <= nowMs && (process.frozen || endedAtMs !== Infinity);
+    const ownLeaseMs = this.#leaseMs * OWN_LEASE / process.options.rate;
+    return process.heldSinceMs + ownLeaseMs <= nowMs && (process.frozen || endedAtMs !== Infinity);
   }
 
   #violation(promise: Violation["promise"], text: string): void {

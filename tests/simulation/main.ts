@@ -66,10 +66,8 @@ async function main(flags: Flags): Promise<void> {
     sum.established += delivery.counts.established;
     sum.replaced += delivery.counts.replaced;
     sum.ended += delivery.counts.ended;
-    if (delivery.violations.length > 0) {
-      sum.violated++;
-      report(delivery);
-    }
+    if (delivery.violations.length > 0) sum.violated++;
+    if (delivery.violations.length > 0 || flags.seeds.first === flags.seeds.last) report(delivery);
     if (sum.schedules % REPORT_EVERY === 0) {
       console.log(`${sum.schedules} schedules, ${sum.violated} with violations`);
     }

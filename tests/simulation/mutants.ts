@@ -75,13 +75,16 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     missing: "the wait for who may have sessions that lost data knew of",
     promise: 1,
     faults: ["loss"],
-    make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now))`]),
+    make: patch([`set("settles_at", text(now + lease + overlap))`, `set("settles_at", text(now))`]),
   },
   "short-settling": {
     missing: "a whole lease for those that cannot reach Redis at first",
     promise: 1,
     faults: ["loss"],
-    make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now + lease / 10))`]),
+    make: patch([
+      `set("settles_at", text(now + lease + overlap))`,
+      `set("settles_at", text(now + lease / 10))`,
+    ]),
   },
   "no-awaiting": {
     missing: "the wait for each node that is remembered",

@@ -165,6 +165,10 @@ export class Connection implements RedisConnection, Peer {
     await this.#ask(["SUBSCRIBE", channel]);
   }
 
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#ask(["PUBLISH", channel, message]);
+  }
+
   destroy(): Promise<void> {
     this.#letGo(false);
     return Promise.resolve();

@@ -339,7 +339,7 @@ Deno.test("simulation, two programs push each other out: ten times a minute, and
   }
   assert.ok(takeoversAtMs.length > 30, "the next minute has room again");
   assert.deepEqual(refusals.filter(Boolean), [true], "it is said once");
-  await scenario.pass(61_000);
+  await scenario.pass(121_000);
   assert.equal(scenario.redis.data.run(["GET", "{solo}:takeovers:kim"], scenario.redis.timeMs), null);
   await scenario.rests();
 });
@@ -408,6 +408,19 @@ Deno.test("simulation, a process stands still for longer than its lease: its ses
   const [a, b] = await scenario.started(2);
   const kim = await scenario.established(a!, "kim");
   a!.freeze();
+  await scenario.established(b!, "kim");
+  a!.thaw();
+  await scenario.pass(0.5);
+  assert.ok(kim.over);
+  await scenario.rests();
+});
+
+Deno.test("simulation, Redis's clock is set forward while a process stands still: it outlives its own lease, and no session does", async () => {
+  const scenario = new Scenario();
+  const [a, b] = await scenario.started(2);
+  const kim = await scenario.established(a!, "kim");
+  a!.freeze();
+  scenario.redis.setClock(scenario.leaseMs / 2);
   await scenario.established(b!, "kim");
   a!.thaw();
   await scenario.pass(0.5);

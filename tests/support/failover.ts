@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
 import type { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import { listed, TestCandidate } from "./candidate.ts";
+import { Follower } from "./follower.ts";
 import type { Redis } from "./redis.ts";
 import { until } from "./wait.ts";
 
@@ -17,6 +18,7 @@ export class Service implements AsyncDisposable {
     readonly there: Coordination<RedisRegistry>,
     readonly kim: TestCandidate,
     readonly lee: TestCandidate,
+    readonly follower: Follower,
   ) {}
 
   static async start(url: string): Promise<Service> {
@@ -27,7 +29,7 @@ export class Service implements AsyncDisposable {
     there.registry.claim(lee);
     await kim.reaches("established");
     await lee.reaches("established");
-    return new Service(here, there, kim, lee);
+    return new Service(here, there, kim, lee, await Follower.start(here));
   }
 
   /** Nobody was closed, all are listed by each, and clients connect, replace and leave as ever. */
@@ -48,9 +50,35 @@ export class Service implements AsyncDisposable {
     await newer.reaches("established");
     for (const gone of [newer, lee, stranger]) there.registry.release(gone);
     await until(async () => (await listed(here.registry)).length === 0, "all have left");
+    await this.#isFollowed();
+  }
+
+  /** Who follows hears of what happens again: of which session first depends on when he was told of the new primary. */
+  async #isFollowed(): Promise<void> {
+    const { registry } = this.there;
+    const probes: TestCandidate[] = [];
+    let heard = false;
+    const hear = async () => {
+      while (!heard) {
+        const item = await this.follower.item();
+        const events = item.kind === "events" ? item.events : [];
+        heard = events.some(({ session }) => probes.some(({ sessionId }) => sessionId === session.sessionId));
+      }
+    };
+    const hearing = hear();
+    while (!heard) {
+      const probe = new TestCandidate("probe");
+      probes.push(probe);
+      registry.claim(probe);
+      await probe.reaches("established");
+      registry.release(probe);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await hearing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.follower[Symbol.asyncDispose]();
     await this.here[Symbol.asyncDispose]();
     await this.there[Symbol.asyncDispose]();
   }

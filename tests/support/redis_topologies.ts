@@ -102,6 +102,16 @@ export class Sentinels implements AsyncDisposable {
     }, "the Sentinels know each other and all replicas");
   }
 
+  /** Waits until the primary has both replicas again, so that it could be replaced as well. */
+  async complete(): Promise<void> {
+    await this.agree();
+    await until(async () => {
+      const primary = await this.current();
+      const state = await primary?.command("INFO", "replication") ?? "";
+      return state.match(/state=online/g)?.length === 2;
+    }, "the primary has both replicas again");
+  }
+
   /** Takes a primary away from its replicas and the Sentinels, as a cut line does; all others go on to reach it. */
   async cutOff(primary: Redis): Promise<void> {
     await primary.command("ACL", "SETUSER", WATCHER.user, "off");
@@ -130,7 +140,7 @@ export class Sentinels implements AsyncDisposable {
       `sentinel auth-user ${NAME} ${WATCHER.user}`,
       `sentinel auth-pass ${NAME} ${WATCHER.password}`,
       `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
-      `sentinel failover-timeout ${NAME} 5000`,
+      `sentinel failover-timeout ${NAME} 3000`,
     ];
     await Deno.writeTextFile(path, lines.join("\n"));
     const process = new Subprocess("redis-sentinel", ["redis-server", path, "--sentinel"]);

@@ -97,6 +97,11 @@ export class RedisLink {
     );
   }
 
+  /** Tells whoever listens on a channel. @throws {RegistryUnreachableError} when there is no answer in time. */
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#limited((connection) => connection.publish(channel, message));
+  }
+
   #connect(): void {
     this.#giveUp();
     this.#number++;

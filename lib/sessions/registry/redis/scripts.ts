@@ -12,7 +12,6 @@ import releaseLua from "./lua/release.lua" with { type: "text" };
 import renewLua from "./lua/renew.lua" with { type: "text" };
 import sendLua from "./lua/send.lua" with { type: "text" };
 import sharedLua from "./lua/shared.lua" with { type: "text" };
-import tellLua from "./lua/tell.lua" with { type: "text" };
 import takeoversLua from "./lua/takeovers.lua" with { type: "text" };
 
 /** By the name of their operation. */
@@ -26,5 +25,4 @@ export const SCRIPTS = {
   end: sharedLua + operationLua + endLua,
   send: sharedLua + operationLua + sendLua,
   blocked: sharedLua + blockedLua,
-  tell: sharedLua + tellLua,
 } as const;

@@ -4,7 +4,7 @@
 
 local function text(number) return string.format("%.0f", number) end
 
-local fields = { "id", "began_at", "settles_at", "now", "time", "lease", "epochs", "witnessed" }
+local fields = { "id", "began_at", "settles_at", "now", "time", "lease", "epochs", "witnessed", "overlap" }
 local generation = {}
 for i, value in ipairs(redis.call("HMGET", KEYS[1], unpack(fields))) do generation[fields[i]] = value end
 
