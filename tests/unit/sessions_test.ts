@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { ClientIdError, MAX_CLIENT_ID_BYTES, parseClientId } from "../../lib/sessions/client_id.ts";
 import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
 import { JSON_LISTING, listingStream, TEXT_LISTING } from "../../lib/sessions/http/listing.ts";
-import { parseLine } from "../../lib/sessions/registry/redis/redis_store.ts";
+import { parseLine } from "../../lib/sessions/registry/redis/line.ts";
 import type { SessionEntry } from "../../lib/sessions/session_entry.ts";
 import { Attention } from "../../lib/sessions/transport/attention.ts";
 import { DenoConnection } from "../../lib/sessions/transport/deno_connection.ts";

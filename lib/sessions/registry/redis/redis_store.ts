@@ -12,7 +12,7 @@
 
 import type { Clock } from "../../../service/clock.ts";
 import type { Connect, Reply } from "../../redis_connection.ts";
-import type { SessionEntry } from "../../session_entry.ts";
+import { type Holder, parseLine } from "./line.ts";
 import { type NodeMessage, parseMessage } from "./messages.ts";
 import { RedisLink } from "./redis_link.ts";
 import { SCRIPTS } from "./scripts.ts";
@@ -74,12 +74,6 @@ export type RenewReply =
 
 /** What the caller of `release` knows of the session; see lua/release.lua. */
 export type ReleaseMode = "held" | "ended" | "dead";
-
-/** One place in a line. */
-export interface Holder extends SessionEntry {
-  /** Whether it may be talking to its client. */
-  established: boolean;
-}
 
 /** The id of an event and its text. */
 type RawEvent = [id: string, text: string];
@@ -397,29 +391,4 @@ export function hashTag(prefix: string): string {
     );
   }
   return `{${prefix}}`;
-}
-
-/**
- * The holders in the line of a client, the oldest first.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const [old, fresh] = parseLine("kim", "s1 n1 7 1000 e|s2 n2 8 2000 w");
- * assert.deepEqual(old, { clientId: "kim", sessionId: "s1", node: "n1", epoch: 7, connectedAtMs: 1000, established: true });
- * assert.equal(fresh?.established, false);
- * ```
- */
-export function parseLine(clientId: string, line: string): Holder[] {
-  return line.split("|").map((holder) => {
-    const [sessionId = "", node = "", epoch, connectedAt, state] = holder.split(" ");
-    return {
-      clientId,
-      sessionId,
-      node,
-      epoch: Number(epoch),
-      connectedAtMs: Number(connectedAt),
-      established: state === "e",
-    };
-  });
 }
