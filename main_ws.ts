@@ -23,6 +23,7 @@ import { connect } from "./lib/sessions/connect.ts";
 import { SessionMetrics } from "./lib/sessions/http/metrics.ts";
 import { Page } from "./lib/sessions/http/page.ts";
 import { SessionServer } from "./lib/sessions/server.ts";
+import { parseRedisAddress } from "./lib/sessions/redis_address.ts";
 import { transportFor } from "./lib/sessions/transport/listen.ts";
 import { addressText } from "./lib/service/address.ts";
 import { hostnamesOf, type TransportName } from "./lib/sessions/transport/transport.ts";
@@ -245,8 +246,12 @@ async function serve(flags: Flags): Promise<number> {
 }
 
 function redisUrl(text: string): string {
-  if (text === "off" || (/^rediss?:\/\//.test(text) && URL.canParse(text))) return text;
-  throw new InvalidArgumentError("Give redis://<host>:<port>, rediss://… for TLS, or off.");
+  try {
+    if (text !== "off") parseRedisAddress(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}; or off.`);
+  }
 }
 
 function redisPrefix(text: string): string {

@@ -71,7 +71,7 @@ async function compare(transport: Transport, redis: Redis): Promise<void> {
 async function fill(url: string): Promise<void> {
   const connected = Promise.withResolvers<void>();
   const store = new RedisStore({
-    connect: redisAt(url),
+    connect: redisAt(url, "{solo}"),
     clock: systemClock,
     prefix: "solo",
     commandTimeoutMs: 10_000,

@@ -25,6 +25,23 @@ export function messageOf(error: unknown): string {
 }
 
 /**
+ * A text that may be printed, though addresses with passwords stand in it.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(withoutPasswords("no redis://solo:secret@a:6379"), "no redis://solo:***@a:6379");
+ * assert.equal(withoutPasswords("redis+sentinel://a,b/m?sentinel_password=secret"), "redis+sentinel://a,b/m?sentinel_password=***");
+ * assert.equal(withoutPasswords("redis:/solo:sec@ret/@a"), "redis:/solo:***@a");
+ * ```
+ */
+export function withoutPasswords(text: string): string {
+  return text
+    .replace(/(:\/*[^\s'":@/]*:)[^\s'"]*@/g, "$1***@")
+    .replace(/(password=)[^\s'"&]*/g, "$1***");
+}
+
+/**
  * Turns a failure to listen into one line that says what to do about it.
  *
  * @param address Where the program tried to listen, as `host:port`.

@@ -1,6 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
-import { ProgramError } from "./errors.ts";
+import { ProgramError, withoutPasswords } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
 /** The exit code for a command line that makes no sense. */
@@ -169,5 +169,5 @@ export function exitOf(error: unknown): { code: number; line?: string } {
 
 /** An error text of commander's as one line without its own prefix. */
 function oneLine(text: string): string {
-  return text.trim().replace(/^error: /, "").replace(/\s*\n\s*/g, " ").replace(/\.$/, "");
+  return withoutPasswords(text).trim().replace(/^error: /, "").replace(/\s*\n\s*/g, " ").replace(/\.$/, "");
 }

@@ -48,10 +48,7 @@ const SLACK_MS = 300;
 /** How long after its socket's end a session may be listed while all is quiet, on top of that. */
 const AT_ONCE_MS = 200;
 
-/**
- * So much of a lease is left when contact is lost, and so much of that is for ending the sessions and for connecting again: a
- * fault that is longer than the rest may end them.
- */
+/** So much of a lease is left when contact is lost, and so much of that is for ending the sessions and for connecting again. */
 const SPARE_LEASE = 0.9 - RENEWAL;
 const ENDING_MS = 850;
 
@@ -66,7 +63,6 @@ export const SPARE_DESCRIPTORS = 3;
 
 /** What an impostor may be answered: not proven, not yours, or that the server takes nobody at all. */
 const TURNED_AWAY = [401, 403, 503];
-
 const REPLACED = 4409;
 const TRY_AGAIN = 1013;
 const OPCODE_CLOSE = 8;
@@ -218,9 +214,10 @@ class Checker {
     }
     const graceMs = this.leaseMs + this.#slackMs;
     const quiet = this.model.of("quiet").find((quiet) => quiet.at <= at && at <= quiet.until);
-    // data from an old snapshot may bring back what had gone
+    // data from an old snapshot, or of a replica, may bring back what had gone
     const lossAt =
-      this.model.faults.findLast((fault) => fault.at <= at && fault.fault.startsWith("redis-r"))?.until ??
+      this.model.faults.findLast(({ at: from, fault }) => from <= at && /^redis-(r|failover)/.test(fault))
+        ?.until ??
         -Infinity;
     for (const { client, session } of sessions) {
       const connection = this.#bySession.get(session);
@@ -323,7 +320,10 @@ class Checker {
   #costNobody(): void {
     for (const fault of this.model.faults) {
       if (fault.fault === "kill" || fault.fault === "clients-stop") continue;
-      if (fault.until - fault.at > this.leaseMs * SPARE_LEASE - ENDING_MS - this.#slackMs) continue;
+      // after a failover the servers have yet to find the new primary
+      const leaseMs = this.leaseMs *
+        (fault.fault.startsWith("redis-failover") ? SPARE_LEASE - 0.2 : SPARE_LEASE);
+      if (fault.until - fault.at > leaseMs - ENDING_MS - this.#slackMs) continue;
       const near = (other: { at: number; until: number }) =>
         other !== fault && other.at < fault.until + this.leaseMs && other.until > fault.at - this.leaseMs;
       if (this.model.faults.some(near)) continue;

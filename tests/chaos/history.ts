@@ -62,6 +62,12 @@ export type FaultKind =
   | "redis-loss"
   /** FLUSHALL. */
   | "redis-flush"
+  /** SIGKILL of the primary, which comes back as a replica when the Sentinels have replaced it. */
+  | "redis-failover-death"
+  /** SIGSTOP of the primary, … SIGCONT when it was replaced. */
+  | "redis-failover-stop"
+  /** Its replicas and the Sentinels lose the primary, and the servers do not, until it was replaced. */
+  | "redis-failover-cut"
   /** SIGSTOP … SIGCONT of a process of clients. */
   | "clients-stop";
 
@@ -69,7 +75,7 @@ export interface FaultEvent {
   kind: "fault";
   fault: FaultKind;
   at: number;
-  /** When it was over: the process runs, Redis answers. */
+  /** When it was over: the process runs, Redis answers, another is the primary. */
   until: number;
   /** The server, or the process of clients; undefined where Redis is meant. */
   target?: number;

@@ -5,6 +5,7 @@ import { createProgram, flag, integer, seconds } from "../../lib/service/flags.t
 import { runProgram } from "../../tools/run_program.ts";
 import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
+import type { Topology } from "./plan.ts";
 import { run } from "./run.ts";
 
 interface Flags {
@@ -15,6 +16,7 @@ interface Flags {
   transport: TransportName;
   visitors: number;
   clients: number;
+  redis: Topology;
   history?: string;
 }
 
@@ -58,6 +60,11 @@ const program = createProgram(
   .addOption(
     flag("--clients <count>", "how many client_ids they share", { parse: integer({ min: 2 }), default: 40 }),
   )
+  .addOption(
+    flag("--redis <topology>", "how Redis is run, and so what becomes of it: sentinel means failovers", {
+      default: "single",
+    }).choices(["single", "sentinel"]),
+  )
   .addOption(flag("--history <file>", "write everything that was seen there, an event a line"))
   .action(() => main(program.opts<Flags>()));
 
@@ -67,6 +74,7 @@ async function main(flags: Flags): Promise<void> {
     ...flags,
     durationMs: flags.duration,
     leaseMs: flags.lease,
+    topology: flags.redis,
     onRound: (text) => console.log(text),
   });
   if (flags.history) {

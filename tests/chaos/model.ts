@@ -210,6 +210,8 @@ function separates({ fault, target }: FaultEvent, server: number): boolean {
     case "redis-restart":
     case "redis-rollback":
     case "redis-loss":
+    case "redis-failover-death":
+    case "redis-failover-stop":
       return true;
     default:
       return false;

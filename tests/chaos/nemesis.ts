@@ -2,7 +2,9 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { CrowdProcess } from "./crowd_process.ts";
-import type { Event } from "./history.ts";
+import type { Redis } from "../support/redis.ts";
+import type { Sentinels } from "../support/redis_topologies.ts";
+import type { Event, FaultKind } from "./history.ts";
 import { type PlannedFault, subjectOf } from "./plan.ts";
 import type { Proxy, WayMode } from "./proxy.ts";
 import { now, type Subject } from "./subject.ts";
@@ -37,7 +39,8 @@ export class Nemesis {
 
   async #fault(planned: PlannedFault): Promise<void> {
     const { fault, durationMs, target } = planned;
-    const { redis, nodes, snapshot } = this.subject;
+    const { nodes, snapshot } = this.subject;
+    const redis = await this.subject.primary();
     if (fault === "redis-rollback") {
       await redis.command("SAVE");
       await delay(durationMs / 2); // the time that is lost; the fault has not begun
@@ -57,10 +60,10 @@ export class Nemesis {
         break;
       case "cut":
       case "stall":
-        await onTheWay(node.way, { kind: fault }, durationMs);
+        await onTheWay(node.way!, { kind: fault }, durationMs);
         break;
       case "delay":
-        await onTheWay(node.way, { kind: fault, ms: planned.delayMs! }, durationMs);
+        await onTheWay(node.way!, { kind: fault, ms: planned.delayMs! }, durationMs);
         break;
       case "redis-stop":
         redis.freeze();
@@ -86,6 +89,10 @@ export class Nemesis {
       case "redis-flush":
         await redis.command("FLUSHALL");
         break;
+      case "redis-failover-death":
+      case "redis-failover-stop":
+      case "redis-failover-cut":
+        return await this.#failover(fault, redis, this.subject.sentinels!);
       case "clients-stop": {
         const crowd = this.crowds[target!]!;
         crowd.signal("SIGSTOP");
@@ -98,7 +105,23 @@ export class Nemesis {
     }
     this.record({ kind: "fault", fault, target, at, until: now() });
   }
+
+  /** The fault is over when there is another primary; the old one comes back to be its replica before anything else is done. */
+  async #failover(fault: FailoverKind, primary: Redis, sentinels: Sentinels): Promise<void> {
+    const at = now();
+    if (fault === "redis-failover-death") await primary.kill();
+    else if (fault === "redis-failover-stop") primary.freeze();
+    else await sentinels.cutOff(primary);
+    await sentinels.failover(primary);
+    this.record({ kind: "fault", fault, at, until: now() });
+    if (fault === "redis-failover-death") await primary.restart();
+    else if (fault === "redis-failover-stop") primary.thaw();
+    else await sentinels.join(primary);
+    await sentinels.complete();
+  }
 }
+
+type FailoverKind = Extract<FaultKind, `redis-failover-${string}`>;
 
 async function onTheWay(way: Proxy, mode: WayMode, durationMs: number): Promise<void> {
   way.mode = mode;

@@ -3,6 +3,9 @@
 import type { FaultKind } from "./history.ts";
 import { Random } from "./random.ts";
 
+/** How Redis is run: one of its own behind a way for each server, or a primary with replicas that Sentinels watch. */
+export type Topology = "single" | "sentinel";
+
 export interface PlannedFault {
   fault: FaultKind;
   /** From the start of its round. */
@@ -21,55 +24,72 @@ export interface PlanOptions {
   servers: number;
   /** Processes of clients that may be stopped. */
   crowds: number;
+  topology: Topology;
 }
 
 /** How long the faults of one round go on, in leases; a quiet phase of about two leases follows each. */
 export const ROUND_LEASES = 2.5;
 export const QUIET_LEASES = 2;
 
-/** How often each fault is chosen. */
-const WEIGHTS: Readonly<Record<FaultKind, number>> = {
-  kill: 3,
-  stop: 4,
-  cut: 2,
-  stall: 3,
-  delay: 2,
-  "redis-stop": 2,
-  "redis-restart": 1,
-  "redis-rollback": 2,
-  "redis-loss": 2,
-  "redis-flush": 2,
-  "clients-stop": 1,
+/** How often each fault is chosen; all others never. */
+const WEIGHTS: Readonly<Record<Topology, Partial<Record<FaultKind, number>>>> = {
+  single: {
+    kill: 3,
+    stop: 4,
+    cut: 2,
+    stall: 3,
+    delay: 2,
+    "redis-stop": 2,
+    "redis-restart": 1,
+    "redis-rollback": 2,
+    "redis-loss": 2,
+    "redis-flush": 2,
+    "clients-stop": 1,
+  },
+  sentinel: {
+    kill: 2,
+    stop: 2,
+    "redis-flush": 1,
+    "redis-failover-death": 2,
+    "redis-failover-stop": 2,
+    "redis-failover-cut": 2,
+    "clients-stop": 1,
+  },
 };
 
 /** A round of one fault of each of these comes first every third round: some promises can only be judged without others. */
-const ALONE: readonly FaultKind[] = [
-  "redis-restart",
-  "redis-loss",
-  "redis-flush",
-  "redis-rollback",
-  "stop",
-  "kill",
-];
+const ALONE: Readonly<Record<Topology, readonly FaultKind[]>> = {
+  single: [
+    "redis-restart",
+    "redis-loss",
+    "redis-flush",
+    "redis-rollback",
+    "stop",
+    "kill",
+  ],
+  sentinel: ["redis-failover-death", "redis-failover-cut", "redis-failover-stop"],
+};
 
 /**
  * Rounds of faults that fill the time. Within a round faults overlap, but two that need the same process or Redis come
  * one after the other.
  */
-export function planRounds({ seed, durationMs, leaseMs, servers, crowds }: PlanOptions): PlannedFault[][] {
+export function planRounds(options: PlanOptions): PlannedFault[][] {
+  const { seed, durationMs, leaseMs } = options;
   const random = new Random(seed);
   const rounds: PlannedFault[][] = [];
   const roundMs = (ROUND_LEASES + QUIET_LEASES) * leaseMs;
   for (let i = 0; i < Math.max(1, Math.round(durationMs / roundMs)); i++) {
     rounds.push(
-      i % 3 === 2 ? [alone(random, i, leaseMs, servers)] : turbulence(random, leaseMs, servers, crowds),
+      i % 3 === 2 ? [alone(random, i, options)] : turbulence(random, options),
     );
   }
   return rounds;
 }
 
-function alone(random: Random, round: number, leaseMs: number, servers: number): PlannedFault {
-  const fault = ALONE[Math.floor(round / 3) % ALONE.length]!;
+function alone(random: Random, round: number, { leaseMs, servers, topology }: PlanOptions): PlannedFault {
+  const faults = ALONE[topology];
+  const fault = faults[Math.floor(round / 3) % faults.length]!;
   return {
     fault,
     atMs: leaseMs / 2,
@@ -78,12 +98,12 @@ function alone(random: Random, round: number, leaseMs: number, servers: number):
   };
 }
 
-function turbulence(random: Random, leaseMs: number, servers: number, crowds: number): PlannedFault[] {
+function turbulence(random: Random, { leaseMs, servers, crowds, topology }: PlanOptions): PlannedFault[] {
   const roundMs = ROUND_LEASES * leaseMs;
   const faults: PlannedFault[] = [];
   const freeAtMs = new Map<string, number>();
   for (let atMs = random.exponential(leaseMs / 4); atMs < roundMs; atMs += random.exponential(leaseMs / 4)) {
-    const fault = random.weighted(WEIGHTS);
+    const fault = random.weighted(WEIGHTS[topology]);
     // shorter than the lease, about as long, or longer
     const durationMs = fault === "redis-flush"
       ? 0

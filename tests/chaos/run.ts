@@ -6,7 +6,7 @@ import { SPARE_DESCRIPTORS } from "./checker.ts";
 import { CrowdProcess } from "./crowd_process.ts";
 import type { Event, ListedSession } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
-import { planRounds, QUIET_LEASES } from "./plan.ts";
+import { planRounds, QUIET_LEASES, type Topology } from "./plan.ts";
 import { type Node, now, Subject } from "./subject.ts";
 
 export interface RunOptions {
@@ -19,6 +19,8 @@ export interface RunOptions {
   visitors: number;
   /** How many `client_id`s they share. */
   clients: number;
+  /** @default "single" */
+  topology?: Topology;
   /** Told at the end of each round. */
   onRound?: (text: string) => void;
 }
@@ -42,16 +44,16 @@ const SETTLE_MS = 300;
 const CLOSE_MS = 60_000;
 
 export async function run(options: RunOptions): Promise<Event[]> {
-  const { leaseMs, servers, transport, onRound } = options;
+  const { leaseMs, servers, transport, topology = "single", onRound } = options;
   const events: Event[] = [];
   const record = (event: Event) => void events.push(event);
-  await using subject = await Subject.start({ servers, leaseMs, transport, record });
+  await using subject = await Subject.start({ servers, leaseMs, transport, topology, record });
   await using crowds = new Crowds(options, subject, record);
   const nemesis = new Nemesis(subject, crowds.processes, record);
   const stop = new AbortController();
   const polls = Promise.all(subject.nodes.map((node) => pollLists(node, stop.signal, record)));
   await delay(leaseMs / 5); // a Redis without any memory has a moment of grace
-  const rounds = planRounds({ ...options, crowds: CROWDS });
+  const rounds = planRounds({ ...options, topology, crowds: CROWDS });
   for (const [i, faults] of rounds.entries()) {
     await crowds.say("go");
     await nemesis.round(faults);

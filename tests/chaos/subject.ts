@@ -4,7 +4,9 @@ import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
+import { Sentinels } from "../support/redis_topologies.ts";
 import type { Event } from "./history.ts";
+import type { Topology } from "./plan.ts";
 import { Proxy } from "./proxy.ts";
 
 const MAX_LAST_WORDS = 2000;
@@ -13,6 +15,7 @@ export interface SubjectOptions {
   servers: number;
   leaseMs: number;
   transport: TransportName;
+  topology: Topology;
   record: (event: Event) => void;
 }
 
@@ -26,10 +29,14 @@ export class Node {
   idleDescriptors = 0;
   program: Program | undefined;
 
-  /** @param secret With which it checks the tokens of clients. */
+  /**
+   * @param way Between it and a single Redis.
+   * @param secret With which it checks the tokens of clients.
+   */
   constructor(
     readonly index: number,
-    readonly way: Proxy,
+    readonly redisUrl: string,
+    readonly way: Proxy | undefined,
     readonly secret: string,
     readonly options: SubjectOptions,
   ) {}
@@ -41,7 +48,7 @@ export class Node {
       "--port",
       String(this.port),
       "--redis",
-      `redis://127.0.0.1:${this.way.port}`,
+      this.redisUrl,
       "--lease",
       String(leaseMs / 1000),
       ...["--transport", transport],
@@ -106,16 +113,23 @@ export class Subject implements AsyncDisposable {
   /** With which the servers check the tokens of clients. */
   readonly secret: string = crypto.randomUUID();
 
-  private constructor(readonly redis: Redis, readonly folder: string, readonly options: SubjectOptions) {
-    this.nodes = Array.from(
-      { length: options.servers },
-      (_, i) => new Node(i, new Proxy(redis.port), this.secret, options),
-    );
+  private constructor(
+    readonly redis: Redis | Sentinels,
+    readonly folder: string,
+    readonly options: SubjectOptions,
+  ) {
+    this.nodes = Array.from({ length: options.servers }, (_, i) => {
+      if (redis instanceof Sentinels) return new Node(i, redis.url, undefined, this.secret, options);
+      const way = new Proxy(redis.port);
+      return new Node(i, `redis://127.0.0.1:${way.port}`, way, this.secret, options);
+    });
   }
 
   static async start(options: SubjectOptions): Promise<Subject> {
     const folder = await Deno.makeTempDir({ prefix: "solo-chaos-" });
-    const redis = await Redis.start({ args: ["--dir", folder] });
+    const redis = options.topology === "sentinel"
+      ? await Sentinels.start({ downAfterMs: 500 })
+      : await Redis.start({ args: ["--dir", folder] });
     const subject = new Subject(redis, folder, options);
     try {
       await Promise.all(subject.nodes.map((node) => node.start()));
@@ -124,6 +138,16 @@ export class Subject implements AsyncDisposable {
       throw error;
     }
     return subject;
+  }
+
+  get sentinels(): Sentinels | undefined {
+    return this.redis instanceof Sentinels ? this.redis : undefined;
+  }
+
+  /** The Redis that takes the writes now. */
+  async primary(): Promise<Redis> {
+    if (!(this.redis instanceof Sentinels)) return this.redis;
+    return (await this.redis.current())!;
   }
 
   /** The file that Redis reads at its start. */
@@ -136,7 +160,7 @@ export class Subject implements AsyncDisposable {
       const { program } = node;
       node.kill();
       await program?.[Symbol.asyncDispose]();
-      await node.way[Symbol.asyncDispose]();
+      await node.way?.[Symbol.asyncDispose]();
     }
     await this.redis[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });

@@ -1,11 +1,18 @@
 /** The contract of a connection: what `close` and `terminate` promise, and when the promise is kept. */
 
 import assert from "node:assert/strict";
+import { withDeadline } from "../../lib/service/clock.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { startOn, TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { listen } from "../../lib/sessions/transport/listen.ts";
-import { accept, type Connection, type Transport } from "../../lib/sessions/transport/transport.ts";
+import {
+  accept,
+  type Connection,
+  type Delivery,
+  MAX_MESSAGE_BYTES,
+  type Transport,
+} from "../../lib/sessions/transport/transport.ts";
 import { text } from "../../lib/sessions/transport/text.ts";
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 
@@ -133,6 +140,72 @@ for (const name of TRANSPORTS) {
     assert.deepEqual(listener.told, ["open"]);
   });
 
+  Deno.test(`${name}, deliver: a text that was sent arrives, and it is told when the kernel has it`, async () => {
+    await using listener = await Listener.start(name);
+    const [socket, connection] = await listener.connect();
+    connection.send("first");
+    assert.equal(await connection.deliver("привет"), "sent");
+    const long = "я".repeat(32 * 1024);
+    assert.deepEqual(await Promise.all([connection.deliver(long), connection.deliver("last")]), [
+      "sent",
+      "sent",
+    ]);
+    for (const expected of ["first", "привет", long, "last"]) {
+      const { text } = await socket.text();
+      assert.ok(text === expected, `${text.length} characters arrived, not ${expected.length}`);
+    }
+    const evidence = connection.close(4403, "ended");
+    assert.equal(await connection.deliver("too late"), "closed");
+    await evidence;
+    assert.equal(await connection.deliver("too late"), "closed");
+    assert.equal((await socket.close()).code, 4403);
+    await listener.isEmpty();
+  });
+
+  Deno.test(`${name}, deliver to one that reads nothing: a bound of bytes waits, and no evidence is made up`, async () => {
+    await using listener = await Listener.start(name);
+    const [, connection] = await listener.connect("frozen", { read: false });
+    const long = "x".repeat(MAX_MESSAGE_BYTES);
+    const deliveries: Promise<Delivery>[] = [];
+    let last: Delivery | undefined;
+    while (last !== "full") {
+      assert.ok(deliveries.length < 1000, "64 MB were taken for one that reads nothing");
+      deliveries.push(connection.deliver(long));
+      last = await within(20, deliveries.at(-1)!);
+    }
+    connection.terminate();
+    const outcomes = await Promise.all(deliveries);
+    const count = (delivery: Delivery) => outcomes.filter((outcome) => outcome === delivery).length;
+    assert.equal(count("full"), 1);
+    assert.ok(count("sent") > 0, "the kernel has taken some");
+    assert.ok(count("unknown") <= 3, `${count("unknown")} were waiting`);
+    assert.equal(await connection.deliver("nobody is there"), "closed");
+    await listener.isEmpty();
+  });
+
+  Deno.test(`${name}, deliver to one that reads later: it is told then, and all of it arrives`, async () => {
+    await using listener = await Listener.start(name);
+    const [socket, connection] = await listener.connect("late", { read: false });
+    const long = "x".repeat(MAX_MESSAGE_BYTES);
+    let waiting: Promise<Delivery> | undefined;
+    let sent = 0;
+    while (!waiting) {
+      const delivery = connection.deliver(long);
+      if (await within(200, delivery) === undefined) waiting = delivery;
+      sent++;
+    }
+    let bytes = 0;
+    const buffer = new Uint8Array(65_536);
+    const readAll = async () => {
+      const expected = sent * (10 + MAX_MESSAGE_BYTES); // a head of 10 bytes each
+      while (bytes < expected) {
+        bytes += await socket.connection.read(buffer) ?? assert.fail("the stream ended");
+      }
+    };
+    const [delivery] = await Promise.all([waiting, readAll()]);
+    assert.equal(delivery, "sent");
+  });
+
   Deno.test(`${name}, terminate: ends without a word, also twice and after close, whose promise it keeps`, async () => {
     await using listener = await Listener.start(name);
     const [first, cut] = await listener.connect("first");
@@ -249,4 +322,9 @@ async function stopAmongTakeovers(name: TransportName, stopAt: number): Promise<
   await program[Symbol.asyncDispose]();
   for (const socket of [...older.values(), ...newer]) socket[Symbol.dispose]();
   await Promise.all(ended);
+}
+
+/** What a promise is kept with, or nothing where it is not in this time. */
+function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  return withDeadline(promise, ms, "").catch(() => undefined);
 }

@@ -9,6 +9,7 @@ import { withResponseHeaders } from "../../lib/sessions/transport/text.ts";
 import { Browser } from "../support/browser.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
+import { RawWebSocket } from "../support/raw_websocket.ts";
 import { inSeconds, signWithSecret } from "../support/tokens.ts";
 import { WsClient } from "../support/ws_client.ts";
 
@@ -313,3 +314,68 @@ test("an operator with the token has the whole page of ws-server, others have no
     assert.equal(refused.status(), 401, path);
   }
 });
+
+for (const transport of ["deno", "node"]) {
+  test(`a page of another origin can operate on nothing of ws-server --transport ${transport}, though an operator has signed in`, async (browser) => {
+    await using elsewhere = Guarded.startOpen();
+    await using server = await startServer("ws-server", ["--redis", "off", "--transport", transport], {
+      env: { SOLO_OPERATOR_TOKEN: TOKEN },
+    });
+    const kim = await RawWebSocket.connect(server.port, "kim");
+    using _kim = kim;
+    const { text: sessionId } = await kim.text();
+    const url = `http://127.0.0.1:${server.port}`;
+    const context = await browser.browser.newContext({
+      httpCredentials: { username: "anyone", password: TOKEN },
+    });
+    const page = await context.newPage();
+    assert.equal((await page.goto(url))?.status(), 200); // the browser sends the password by itself from here on
+    const signedIn = (path: string, init: RequestInit) =>
+      page.evaluate(
+        `fetch(${JSON.stringify(url + path)}, ${
+          JSON.stringify(init)
+        }).then(({ status }) => status, () => "failed")`,
+      );
+    assert.equal(await signedIn("/sessions/kim", {}), 200);
+
+    await page.goto(elsewhere.url("/page"));
+    const unread = { mode: "no-cors", credentials: "include" } as const;
+    for (
+      const [path, init] of [
+        ["/sessions/kim", unread],
+        ["/sessions/kim", { method: "DELETE", credentials: "include" }],
+        ["/sessions/kim?block=60", { method: "DELETE", credentials: "include" }],
+        ["/sessions/kim/messages", { method: "POST", body: "x", ...unread }],
+        ["/sessions/kim/messages", { method: "POST", body: "x", credentials: "include" }],
+      ] as [string, RequestInit][]
+    ) {
+      assert.equal(await signedIn(path, init), "failed", `${init.method} ${path}`);
+    }
+    // a form needs no permission to be sent anywhere; the browser says where it comes from
+    const answered = page.waitForResponse((response) => response.url().endsWith("/messages"));
+    await page.evaluate(`{
+      const form = document.createElement("form");
+      Object.assign(form, { method: "post", enctype: "text/plain", action: ${
+      JSON.stringify(`${url}/sessions/kim/messages`)
+    } });
+      form.innerHTML = "<input name=a value=b>";
+      document.body.append(form);
+      form.submit();
+    }`);
+    assert.equal((await answered).status(), 403);
+    await page.waitForURL("**/messages");
+
+    // the service's own page may
+    await page.goto(url);
+    assert.equal(
+      await signedIn("/sessions/kim/messages", { method: "POST", body: "the only one" }),
+      200,
+    );
+    assert.equal((await kim.text()).text, "the only one");
+    assert.equal(
+      await signedIn("/sessions/kim", { method: "DELETE", headers: { "if-match": `"${sessionId}"` } }),
+      200,
+    );
+    assert.equal((await kim.close()).code, 4403);
+  });
+}

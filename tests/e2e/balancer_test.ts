@@ -206,6 +206,28 @@ const ROUNDABOUT = [
   "/sessions/..\\metrics",
 ];
 
+Deno.test("balancer: operators reach one session by its id, whatever is in it", async () => {
+  const operatorToken = "operators-token-0";
+  await using cluster = await Cluster.start({ operatorToken });
+  await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
+  const ids = ["kim", "a/b", "two words & 100 % 👋?#"];
+  await using clients = new AsyncDisposableStack();
+  for (const id of ids) {
+    const client = clients.use(await WsClient.establish(balancer.port, id));
+    const ask = async (method: string, path = "", body?: string) => {
+      const url = `http://${balancer.address}/sessions/${encodeURIComponent(id)}${path}`;
+      const headers = { authorization: `Bearer ${operatorToken}` };
+      const response = await fetch(url, { method, headers, body });
+      return [response.status, await response.text()];
+    };
+    const sessionId = await client.sessionId;
+    assert.deepEqual(await ask("GET"), [200, `${id} ${sessionId}\n`]);
+    assert.deepEqual(await ask("POST", "/messages", "x"), [200, `${sessionId}\n`]);
+    assert.deepEqual(await ask("DELETE"), [200, "the session is ended\n"]);
+    assert.equal((await client.end()).code, 4403);
+  }
+});
+
 Deno.test("balancer: half a request is cut, a silent session is not", async () => {
   await using service = await BalancedCluster.start({ env: { SOLO_READ_TIMEOUT: "1s" } });
   const silent = await WsClient.establish(service.port, "silent");

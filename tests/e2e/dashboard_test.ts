@@ -11,6 +11,8 @@ import { WsClient } from "../support/ws_client.ts";
 
 const DOCS = new URL("../../docs/", import.meta.url);
 
+const TOKEN = "operators-token-0";
+
 interface Panel {
   id: number;
   type: string;
@@ -38,7 +40,19 @@ function filledIn(text: string): string {
 
 /** What both services show after clients have come, replaced each other, been refused, and left. */
 async function samplesAfterTraffic(): Promise<Samples> {
-  await using cluster = await Cluster.start({ nodes: 2, args: ["--max-connections", "2"] });
+  await using cluster = await Cluster.start({
+    nodes: 2,
+    args: ["--max-connections", "2", "--takeover-limit", "2"],
+  });
+  const authorization = `Bearer ${TOKEN}`;
+  await using operated = await startServer("ws-server", ["--redis", "off"], {
+    env: { SOLO_OPERATOR_TOKEN: TOKEN },
+  });
+  const lookUp = await fetch(`http://127.0.0.1:${operated.port}/sessions/kim`, {
+    headers: { authorization },
+  });
+  assert.equal(lookUp.status, 404);
+  await lookUp.body?.cancel();
   await using tasks = await startServer("tasks-server", ["--metrics", "127.0.0.1:0"]);
   const [, watch] = await tasks.program.line(/metrics on (http:\S+)\/metrics/);
   await using kim = new WsClient(cluster.port(0), "kim");
@@ -49,18 +63,27 @@ async function samplesAfterTraffic(): Promise<Samples> {
   await kim.end();
   await using _newest = await WsClient.establish(cluster.port(1), "kim");
   assert.ok(lee.isOpen);
+  await until(async () => {
+    await using crowded = new WsClient(cluster.port(1), "kim"); // 1006 while there is no room for another connection
+    return (await crowded.end()).code === 4429;
+  }, "a third takeover is refused");
   {
     using peer = await Peer.connect(tasks.port);
     await peer.ask({ type: "run", task_name: "echo", data: "text" });
     await peer.ask({ type: "status", task_id: 1 });
   }
-  const urls = [0, 1].map((i) => `http://127.0.0.1:${cluster.port(i)}/metrics`).concat(`${watch}/metrics`);
+  const ports = [cluster.port(0), cluster.port(1), operated.port];
+  const urls = [...ports.map((port) => `http://127.0.0.1:${port}/metrics`), `${watch}/metrics`];
   let samples: Samples = new Map();
   await until(async () => {
-    samples = samplesOf(...await Promise.all(urls.map(async (url) => (await fetch(url)).text())));
+    samples = samplesOf(
+      ...await Promise.all(
+        urls.map(async (url) => (await fetch(url, { headers: { authorization } })).text()),
+      ),
+    );
     const where = samples.get("solo_takeovers_total")?.map((labels) => labels.where).sort();
-    return where?.join() === "local,remote" && (samples.get("solo_tasks_ended_total")?.length ?? 0) > 0;
-  }, "the processes show what there was");
+    return where?.join() === "local,remote" && samples.has("solo_lease_renewals_total");
+  }, "the processes show what there was, and have renewed a lease");
   return samples;
 }
 

@@ -111,6 +111,20 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
       [["--prot", "1"], /^ERROR: unknown option '--prot' \(Did you mean --port\?\); see ws-server --help\n$/],
       [["--redis-prefix", "{solo}"], /^ERROR: .*--redis-prefix.*without \{ and \}.*\n$/],
       [["--redis-prefix", ""], /^ERROR: .*--redis-prefix.*one or more characters.*\n$/],
+      [
+        ["--redis", "redis+sentinel://solo:secret@a:26379"],
+        /^ERROR: .*solo:\*\*\*@a.*Give the name of the primary.*\n$/,
+      ],
+      [
+        ["--redis", "redis+sentinel://a:99999/mymaster"],
+        /^ERROR: .*port from 1 to 65535; "a:99999" is none.*\n$/,
+      ],
+      [["--redis", "redis+cluster://a,b/1"], /^ERROR: .*a cluster has only one.*\n$/],
+      [["--redis", "redis://a,b"], /^ERROR: .*redis\+sentinel:\/\/ or redis\+cluster:\/\/ for several.*\n$/],
+      [
+        ["--redis", "valkey+sentinel://a/mymaster"],
+        /^ERROR: .*Give redis:\/\/<host>:<port>, redis\+sentinel.*\n$/,
+      ],
       [["--redis", "localhost"], /^ERROR: .*Give redis:\/\/<host>:<port>.*\n$/],
       [["--lease", "soon"], /^ERROR: .*Give a number of seconds, 1 or more.*\n$/],
       [["--transport", "bun"], /^ERROR: .*Allowed choices are auto, deno, node.*\n$/],

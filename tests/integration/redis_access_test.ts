@@ -7,7 +7,8 @@ import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { runProgram, startServer } from "../support/program.ts";
 import { freePort, Redis } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { RedisCluster } from "../support/redis_topologies.ts";
+import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const PAGE = await Deno.readTextFile(new URL("../../docs/redis-access.md", import.meta.url));
@@ -71,6 +72,14 @@ async function liveThrough(redis: Redis): Promise<void> {
   there.registry.release(third!);
   await until(async () => (await listed(here.registry)).length === 0, "the session is gone");
 
+  assert.equal((await here.registry.find("lee"))?.clientId, undefined);
+  const written = new TestCandidate("lee");
+  here.registry.claim(written);
+  await written.reaches("established");
+  assert.equal((await there.registry.send("lee", "hello")).kind, "sent");
+  assert.equal((await there.registry.end("lee", { blockMs: 1 })).kind, "ended");
+  await until(() => here.registry.blockedMs("lee") === 0, "the block is over");
+
   // a process that has died, the loss of all data, and a lease that was lost
   {
     await using ghost = await GhostNode.start(redis, LEASE_MS);
@@ -109,6 +118,18 @@ Deno.test("docs/redis-access.md: its user may do all that a service does, and ha
   assert.equal(await refusals(redis), "", "a right is missing on the page");
   const run = await commandsRun(redis);
   assert.deepEqual(commandsOfUser().filter((command) => !run.has(command)), [], "rights that nothing needs");
+});
+
+Deno.test("docs/redis-access.md: in a cluster its user needs the three rights that the page names beside", async () => {
+  const [rights] = PAGE.match(/\+cluster\|\S+(?: \+cluster\|\w+)+/)!;
+  const words = blocks("acl")[0]!.trim().split("\n").at(-1)!.replace(/^user /, "").split(" ");
+  await using cluster = await RedisCluster.start({ args: ["--user", ...words, ...rights.split(" ")] });
+  const url = cluster.url.replace("//", `//solo:${PASSWORD}@`);
+  await using service = await inRedis({ url, startTimeoutMs: PATIENCE_MS });
+  const kim = new TestCandidate("kim");
+  service.registry.claim(kim);
+  await kim.reaches("established");
+  for (const redis of cluster.redises) assert.equal(await refusals(redis), "");
 });
 
 for (

@@ -10,6 +10,9 @@ import { Redis } from "../support/redis.ts";
 
 const lua = await Lua.create();
 
+/** As lua/operation.lua has them. */
+const OPERATION_KEYS = ["generation", "sessions", "nodes", "members", "epoch", "blocked"];
+
 /** A real Redis and a simulated one that are asked the same. */
 class Pair implements AsyncDisposable {
   readonly data = new RedisData();
@@ -18,7 +21,7 @@ class Pair implements AsyncDisposable {
 
   static async start(): Promise<Pair> {
     const redis = await Redis.start({ fresh: true });
-    const connection = redisAt(redis.url)(() => {});
+    const connection = redisAt(redis.url, "{solo}")(() => {});
     await connection.ready;
     return new Pair(redis, connection);
   }
@@ -136,6 +139,18 @@ Deno.test("SimulatedRedis: the scripts say and leave the same in both", async ()
         ["generation", "sessions", "nodes", "events"],
         [client, session, "{solo}:node:", random.of(["held", "ended", "dead"])],
       ],
+      () => {
+        const until = String(timeMs + random.of([0, 500, -1]));
+        const common = [client, "{solo}:node:", node, random.of(["1", "2"]), generation, until];
+        const conditions = random.of(["", "*", session, `${session} s4`]);
+        return random.of<[keyof typeof SCRIPTS, string[], string[]]>([
+          ["find", OPERATION_KEYS, [...common, conditions]],
+          ["send", OPERATION_KEYS, [...common, conditions, "1", "two words"]],
+          ["end", OPERATION_KEYS, [...common, conditions, "", "", random.of(["", "1000"]), "1"]],
+          ["end", OPERATION_KEYS, [...common, "", "1700000000000000", random.of(["", session]), "", ""]],
+        ]);
+      },
+      () => ["blocked", ["generation", "blocked"], random.of([[], ["kim", "500"]])],
       () => ["nodes", ["generation", "nodes"], []],
       () => ["forget", ["generation", "nodes", "members"], [random.of(["", "n1"]), "n2"]],
     ])();

@@ -25,3 +25,15 @@ Deno.test({
     assert.ok(turnedAway > 0, "no impostor came");
   },
 });
+
+Deno.test({
+  ...unlessOlderRuntime(
+    "chaos: and keeps them when primaries that Sentinels watch fail over",
+    "frozen peers are not cut there",
+  ),
+  fn: async () => {
+    const options = { ...OPTIONS, seed: useSeed("5"), leaseMs: 8000, topology: "sentinel" as const };
+    const { violations } = check(await run(options), options);
+    assert.deepEqual(violations, []);
+  },
+});

@@ -75,13 +75,16 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     missing: "the wait for who may have sessions that lost data knew of",
     promise: 1,
     faults: ["loss"],
-    make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now))`]),
+    make: patch([`set("settles_at", text(now + lease + overlap))`, `set("settles_at", text(now))`]),
   },
   "short-settling": {
     missing: "a whole lease for those that cannot reach Redis at first",
     promise: 1,
     faults: ["loss"],
-    make: patch([`set("settles_at", text(now + lease))`, `set("settles_at", text(now + lease / 10))`]),
+    make: patch([
+      `set("settles_at", text(now + lease + overlap))`,
+      `set("settles_at", text(now + lease / 10))`,
+    ]),
   },
   "no-awaiting": {
     missing: "the wait for each node that is remembered",
@@ -218,12 +221,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     promise: 1,
     faults: ["default", "operator"],
     make: patch([`settled and "nobody" or "unsettled"`, `"nobody"`]),
-  },
-  "ended-by-old-connection": {
-    missing: "the check that who asks whether a session has ended has heard of a loss of the data",
-    promise: 1,
-    faults: ["default", "operator"],
-    make: patch([`connection ~= ARGV[4] or generation.id ~= ARGV[5] or`, ``]),
   },
   "epochs-back": {
     missing: "epochs that do not go back when Redis's clock is set back",

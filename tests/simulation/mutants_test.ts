@@ -11,7 +11,7 @@ const RARE = [
   "held-again",
   "no-reckoning",
   "clock-of-redis",
-  "ended-by-old-connection",
+  "early-places",
   "ended-unsettled",
 ];
 

@@ -1,4 +1,5 @@
-import { CONNECT_TIMEOUT_MS, type RedisConnection, type Reply } from "../../lib/sessions/redis_connection.ts";
+import type { RedisConnection, Reply } from "../../lib/sessions/redis_connection.ts";
+import { CONNECT_TIMEOUT_MS } from "../../lib/sessions/redis_primary.ts";
 import type { Peer, SimulatedRedis } from "./redis.ts";
 import type { World } from "./world.ts";
 
@@ -162,6 +163,10 @@ export class Connection implements RedisConnection, Peer {
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
     this.#listeners.set(channel, listener);
     await this.#ask(["SUBSCRIBE", channel]);
+  }
+
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#ask(["PUBLISH", channel, message]);
   }
 
   destroy(): Promise<void> {

@@ -171,6 +171,8 @@ export class SimulatedRedis {
         this.#scripts.set(digest, script);
         return peer.reply({ reply: digest });
       }
+      case "PUBLISH":
+        return peer.reply({ reply: this.#call(command) });
       case "EVALSHA":
         return this.#evaluate(peer, command);
       default:

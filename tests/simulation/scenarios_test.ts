@@ -57,6 +57,26 @@ Deno.test("simulation, Redis forgets its scripts as a session comes and goes: no
   await scenario.rests();
 });
 
+// ---- an operator ends a session ---------------------------------------------------------------------------------------
+
+test("an operator ends a session of a process that Redis has forgotten and that is out of touch", {
+  rightly: "it is confirmed when the lease of that process is over",
+  mutant: "ended-unsettled",
+  wrongly: "it is confirmed while the session lives on",
+}, async (scenario, right) => {
+  const [a, b] = await scenario.started(2);
+  const kim = await scenario.established(a!, "kim");
+  scenario.way(a!, "stall");
+  scenario.redis.flush();
+  await scenario.pass(100);
+  let confirmedAtMs = 0;
+  b!.end("kim").then(() => confirmedAtMs = scenario.nowMs);
+  await scenario.until(() => confirmedAtMs > 0, "it is confirmed");
+  assert.equal(kim.endedAtMs <= confirmedAtMs, right);
+  assertOverlap(scenario, right);
+  scenario.way(a!, "open");
+});
+
 // ---- Redis's clock ----------------------------------------------------------------------------------------------------
 
 test("Redis's clock is set back by ten minutes", {
@@ -319,7 +339,7 @@ Deno.test("simulation, two programs push each other out: ten times a minute, and
   }
   assert.ok(takeoversAtMs.length > 30, "the next minute has room again");
   assert.deepEqual(refusals.filter(Boolean), [true], "it is said once");
-  await scenario.pass(61_000);
+  await scenario.pass(121_000);
   assert.equal(scenario.redis.data.run(["GET", "{solo}:takeovers:kim"], scenario.redis.timeMs), null);
   await scenario.rests();
 });

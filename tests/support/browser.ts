@@ -31,7 +31,9 @@ export interface PageOptions {
   /** @default "light" */
   colors?: "light" | "dark";
   /** Answers in the place of the server, where it does. */
-  files?: (path: string) => Response | undefined;
+  files?: (path: string, method: string) => Response | undefined;
+  /** The password for HTTP Basic, where the server asks for one. */
+  password?: string;
 }
 
 /** The process, which all tests of a file share: it takes more than a second to start. */
@@ -55,7 +57,10 @@ export class Browser implements AsyncDisposable {
   /** A page with storage of its own. */
   async open(url: string, options: PageOptions = {}): Promise<Page> {
     const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
-    const context = await this.browser.newContext({ locale: language, viewport: size, colorScheme: colors });
+    const context = await this.browser.newContext({
+      ...{ locale: language, viewport: size, colorScheme: colors },
+      ...options.password && { httpCredentials: { username: "anyone", password: options.password } },
+    });
     this.#contexts.push(context);
     await context.addInitScript(OBSERVE_TASKS);
     if (options.files) {
@@ -79,8 +84,8 @@ export class Browser implements AsyncDisposable {
   }
 }
 
-async function answerFrom(files: (path: string) => Response | undefined, route: Route): Promise<void> {
-  const answer = files(new URL(route.request().url()).pathname);
+async function answerFrom(files: NonNullable<PageOptions["files"]>, route: Route): Promise<void> {
+  const answer = files(new URL(route.request().url()).pathname, route.request().method());
   if (!answer) return await route.continue();
   const headers = Object.fromEntries(answer.headers);
   await route.fulfill({ status: answer.status, headers, body: await answer.text() });

@@ -16,18 +16,25 @@ export interface ClusterOptions {
   leaseS?: number;
   /** More flags for each process. `--transport` makes it the same for all. */
   args?: string[];
+  /** What operators have to know. @default nothing */
+  operatorToken?: string;
 }
 
 export class Cluster implements AsyncDisposable {
   #started = 0;
 
-  private constructor(readonly redis: Redis, readonly servers: Server[], readonly flags: string[]) {}
+  private constructor(
+    readonly redis: Redis,
+    readonly servers: Server[],
+    readonly flags: string[],
+    readonly operatorToken?: string,
+  ) {}
 
-  static async start(
-    { nodes = 3, leaseS = LASTING_LEASE_S, args = [] }: ClusterOptions = {},
-  ): Promise<Cluster> {
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { nodes = 3, leaseS = LASTING_LEASE_S, args = [], operatorToken } = options;
     const redis = await Redis.start();
-    const cluster = new Cluster(redis, [], ["--redis", redis.url, "--lease", String(leaseS), ...args]);
+    const flags = ["--redis", redis.url, "--lease", String(leaseS), ...args];
+    const cluster = new Cluster(redis, [], flags, operatorToken);
     try {
       const adding = Array.from({ length: nodes }, () => cluster.add());
       await Promise.allSettled(adding); // what is still being started when another has failed has to be ended too
@@ -35,7 +42,10 @@ export class Cluster implements AsyncDisposable {
       // on a new Redis the first session waits until it is clear that no older process holds one
       const first = await WsClient.establish(cluster.port(0), "first");
       await first[Symbol.asyncDispose]();
-      await until(async () => (await sessionsOf(cluster.port(0))).size === 0, "nobody is connected");
+      await until(
+        async () => (await sessionsOf(cluster.port(0), operatorToken)).size === 0,
+        "nobody is connected",
+      );
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -46,7 +56,10 @@ export class Cluster implements AsyncDisposable {
   /** Starts one more process; they take turns with the transports, which must not matter to anyone. */
   async add(args: string[] = []): Promise<Server> {
     const transport = IN_TURN[this.#started++ % IN_TURN.length]!;
-    const server = await startServer("ws-server", ["--transport", transport, ...this.flags, ...args]);
+    const env: Record<string, string> = {};
+    if (this.operatorToken !== undefined) env.SOLO_OPERATOR_TOKEN = this.operatorToken;
+    const flags = ["--transport", transport, ...this.flags, ...args];
+    const server = await startServer("ws-server", flags, { env });
     this.servers.push(server);
     return server;
   }
@@ -66,8 +79,9 @@ export class Cluster implements AsyncDisposable {
 }
 
 /** What `/sessions` of a process shows: `client_id -> session_id`. */
-export async function sessionsOf(port: number): Promise<Map<string, string>> {
-  const response = await fetch(`http://127.0.0.1:${port}/sessions`);
+export async function sessionsOf(port: number, operatorToken = ""): Promise<Map<string, string>> {
+  const headers = { authorization: `Bearer ${operatorToken}` };
+  const response = await fetch(`http://127.0.0.1:${port}/sessions`, { headers });
   const body = await response.text();
   if (!response.ok) throw new Error(`/sessions answered ${response.status}: ${body}`);
   const lines = body.split("\n").filter(Boolean);

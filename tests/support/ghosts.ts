@@ -17,7 +17,7 @@ export class GhostNode implements AsyncDisposable {
   static async start(redis: Redis, leaseMs: number): Promise<GhostNode> {
     const connected = Promise.withResolvers<void>();
     const store = new RedisStore({
-      connect: redisAt(redis.url),
+      connect: redisAt(redis.url, "{solo}"),
       clock: systemClock,
       prefix: "solo",
       commandTimeoutMs: PATIENCE_MS,

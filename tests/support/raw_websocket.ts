@@ -241,6 +241,10 @@ function takeFrame(bytes: Uint8Array): { opcode: number; payload: Uint8Array; si
     if (bytes.length < 4) return undefined;
     length = view.getUint16(2);
     head = 4;
+  } else if (length === 127) {
+    if (bytes.length < 10) return undefined;
+    length = Number(view.getBigUint64(2));
+    head = 10;
   }
   if (bytes.length < head + length) return undefined;
   return { opcode: bytes[0]! & 0x0f, payload: bytes.slice(head, head + length), size: head + length };

@@ -22,7 +22,7 @@ export class Redis implements AsyncDisposable {
   static async start({ port, args = [], fresh = false }: RedisOptions = {}): Promise<Redis> {
     const redis = new Redis(port ?? freePort(), args);
     await redis.restart();
-    if (!fresh) await redis.#beKnown();
+    if (!fresh) await redis.beKnown();
     return redis;
   }
 
@@ -83,17 +83,8 @@ export class Redis implements AsyncDisposable {
     return new TextDecoder().decode(stdout).trimEnd();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill();
-  }
-
-  async #nowMs(): Promise<number> {
-    const [seconds, microseconds] = (await this.command("TIME")).split("\n");
-    return Number(seconds) * 1000 + Number(microseconds) / 1000;
-  }
-
   /** As if a process of the service had been here, and had left in order when all was settled. */
-  async #beKnown(): Promise<void> {
+  async beKnown(): Promise<void> {
     const [generation, nodes, members, events] = ["generation", "nodes", "members", "events"].map((key) =>
       `{solo}:${key}`
     );
@@ -103,6 +94,15 @@ export class Redis implements AsyncDisposable {
     await this.command("EVAL", SCRIPTS.forget, "3", ...keys, "before");
     await this.command("HSET", generation!, "settles_at", await this.command("HGET", generation!, "now"));
     await this.command("DEL", events!);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+
+  async #nowMs(): Promise<number> {
+    const [seconds, microseconds] = (await this.command("TIME")).split("\n");
+    return Number(seconds) * 1000 + Number(microseconds) / 1000;
   }
 }
 

@@ -6,6 +6,8 @@ import { PATIENCE_MS } from "./wait.ts";
 export class WsClient implements AsyncDisposable {
   /** The first message. */
   readonly sessionId: Promise<string>;
+  /** Those after it, so far. */
+  readonly messages: string[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #socket: WebSocket;
 
@@ -15,7 +17,10 @@ export class WsClient implements AsyncDisposable {
     this.#socket = new WebSocket(`ws://127.0.0.1:${port}/?${query}`);
     const first = Promise.withResolvers<string>();
     const closed = Promise.withResolvers<{ code: number; reason: string }>();
-    this.#socket.onmessage = (event) => first.resolve(event.data);
+    this.#socket.onmessage = ({ data }) => {
+      first.resolve(data);
+      this.#socket.onmessage = ({ data }) => this.messages.push(data);
+    };
     this.#socket.onerror = () => {}; // a close follows
     this.#socket.onclose = ({ code, reason }) => {
       first.reject(new Error(`closed with ${code} ${reason} before there was a session_id`));
@@ -35,6 +40,10 @@ export class WsClient implements AsyncDisposable {
 
   get isOpen(): boolean {
     return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  get isConnecting(): boolean {
+    return this.#socket.readyState === WebSocket.CONNECTING;
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): void {

@@ -2,6 +2,9 @@ import type { Clock } from "../../service/clock.ts";
 
 const MINUTE_MS = 60_000;
 
+/** In each minute of a duel there is a takeover: after two without one it is over. */
+const EPISODE_MS = 2 * MINUTE_MS;
+
 /** The takeovers of one client. */
 interface Recent {
   /** When they were, by the monotonic clock, the oldest first; as many as the limit at most. */
@@ -60,10 +63,10 @@ export class RecentTakeovers {
     return "taken";
   }
 
-  /** Those whose last takeover was a minute ago stand first. */
+  /** Those whose last takeover was the longest ago stand first. */
   #forget(nowMs: number): void {
     for (const [clientId, { atMs }] of this.#recent) {
-      if (nowMs - atMs.at(-1)! < MINUTE_MS) return;
+      if (nowMs - atMs.at(-1)! < EPISODE_MS) return;
       this.#recent.delete(clientId);
     }
   }

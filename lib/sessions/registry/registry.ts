@@ -47,7 +47,7 @@ export type RevokeReason =
   | { kind: "occupied" }
   /**
    * It never was one: its client was taken over too often within a minute, and this one would do so again. `first` for one in
-   * the whole cluster, until there is a minute without a takeover.
+   * the whole cluster, until there are two minutes without a takeover.
    */
   | { kind: "crowded"; first: boolean }
   /** This process no longer holds the lease that the others respect. */

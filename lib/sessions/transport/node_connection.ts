@@ -111,7 +111,7 @@ export class NodeConnection implements Connection {
   }
 
   deliver(text: string): Promise<Delivery> {
-    if (this.#closing) return Promise.resolve("closed");
+    if (this.#closing || this.#socket.destroyed) return Promise.resolve("closed");
     if (this.#socket.writableLength > MAX_UNSENT_BYTES) return Promise.resolve("full");
     return new Promise((resolve) =>
       this.#writer.send(text, TEXT, (error) => resolve(error ? "unknown" : "sent"))

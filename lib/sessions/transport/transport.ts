@@ -139,7 +139,7 @@ export type TransportName = "deno" | "node";
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 
 /** As much may wait in this process for a peer that does not read, bytes; the kernel has taken far more by then. */
-export const MAX_UNSENT_BYTES = 64 * 1024;
+export const MAX_UNSENT_BYTES = 128 * 1024;
 
 /** A peer that has sent no frame for this long is sent PING; when as much again has passed it is silent. */
 export const HEARTBEAT_MS = 5_000;

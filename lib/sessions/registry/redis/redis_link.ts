@@ -83,7 +83,9 @@ export class RedisLink {
   /** Runs a script. @throws {RegistryUnreachableError} when there is no answer in time. */
   async run<T extends Reply>(script: string, keys: string[], args: string[]): Promise<T> {
     const digest = this.#digests.get(script)!;
-    return await this.send<T>("EVALSHA", digest, String(keys.length), ...keys, ...args);
+    const reply = await this.send<T>("EVALSHA", digest, String(keys.length), ...keys, ...args);
+    this.#attempt = 0; // not before: a Redis may accept connections and refuse all that scripts do
+    return reply;
   }
 
   /** Hears what is published on a channel, until the end of this connection. */
@@ -93,6 +95,11 @@ export class RedisLink {
         if (connection === this.#current) listener(message);
       })
     );
+  }
+
+  /** Tells whoever listens on a channel. @throws {RegistryUnreachableError} when there is no answer in time. */
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#limited((connection) => connection.publish(channel, message));
   }
 
   #connect(): void {
@@ -110,7 +117,6 @@ export class RedisLink {
     }
     if (connection !== this.#current) return;
     this.#connected = true;
-    this.#attempt = 0;
     this.#options.onConnected();
   }
 

@@ -1,4 +1,4 @@
-import { messageOf, ProgramError } from "../../../service/errors.ts";
+import { messageOf, ProgramError, withoutPasswords } from "../../../service/errors.ts";
 import { type Clock, delay, systemClock } from "../../../service/clock.ts";
 import { getLogger } from "../../../service/log.ts";
 import type { EventSource } from "../../events/events.ts";
@@ -22,7 +22,7 @@ import { Memory } from "./memory.ts";
 import type { NodeMessage } from "./messages.ts";
 import type { RegistryObserver } from "./observer.ts";
 import { Operations } from "./operations.ts";
-import { type HeldLease, RedisStore } from "./redis_store.ts";
+import { hashTag, type HeldLease, RedisStore } from "./redis_store.ts";
 import { Nodes, Sweeper } from "./sweeper.ts";
 
 export type { RegistryObserver };
@@ -33,7 +33,7 @@ const log = getLogger(["solo", "registry"]);
 const COMPLAINT_MS = 60_000;
 
 export interface RedisRegistryOptions {
-  /** Where Redis is. */
+  /** Where Redis is, see redis_address.ts. */
   url: string;
   /** Stands in braces before every key and channel: not empty, and without braces. @default "solo" */
   prefix?: string;
@@ -81,15 +81,16 @@ export class RedisRegistry implements SessionRegistry {
   private constructor(options: RedisRegistryOptions) {
     const clock = options.clock ?? systemClock;
     const leaseMs = options.leaseMs ?? 10_000;
+    const prefix = options.prefix ?? "solo";
     const observe = options.observer ?? (() => undefined);
     const memory = this.#memory;
     this.#clock = clock;
     this.#leaseMs = leaseMs;
     this.#observe = observe;
     const store = this.#store = new RedisStore({
-      connect: options.connect ?? redisAt(options.url),
+      connect: options.connect ?? redisAt(options.url, hashTag(prefix)),
       clock,
-      prefix: options.prefix ?? "solo",
+      prefix,
       commandTimeoutMs: leaseMs / 4,
       takeoverLimit: options.takeoverLimit ?? 0,
       onConnected: () => this.#lease.onConnected(),
@@ -135,6 +136,7 @@ export class RedisRegistry implements SessionRegistry {
    * them is out of reach, and not at all where Redis may have lost data.
    *
    * @throws {ProgramError} when there is no lease within `startTimeoutMs`; the text says why.
+   * @throws {TypeError} when `url` is no address.
    */
   static async start(options: RedisRegistryOptions): Promise<RedisRegistry> {
     const registry = new RedisRegistry(options);
@@ -157,7 +159,7 @@ export class RedisRegistry implements SessionRegistry {
     }
     const why = cause ? messageOf(cause) || String(cause.name) : "it accepts connections but does not answer";
     throw new ProgramError(
-      `cannot use Redis at ${redact(options.url)} after ${timeoutMs / 1000} s: ${why}; ` +
+      `cannot use Redis at ${withoutPasswords(options.url)} after ${timeoutMs / 1000} s: ${why}; ` +
         "start it, correct --redis (or REDIS_URL), or run a single process with --redis off",
       { cause },
     );
@@ -283,16 +285,5 @@ export class RedisRegistry implements SessionRegistry {
       );
     }
     return true;
-  }
-}
-
-/** A Redis URL that may be printed. */
-function redact(url: string): string {
-  try {
-    const parsed = new URL(url);
-    if (parsed.password) parsed.password = "***";
-    return parsed.href;
-  } catch {
-    return url;
   }
 }

@@ -334,7 +334,7 @@ export class RedisStore {
 
   /** Sends a message to a node. */
   async tell(node: string, message: string): Promise<void> {
-    await this.#link.send("PUBLISH", this.#channelPrefix + node, message);
+    await this.#link.publish(this.#channelPrefix + node, message);
   }
 
   /** All lines, bucket by bucket: pages of holders, the oldest of a client first. The next page is read ahead. */

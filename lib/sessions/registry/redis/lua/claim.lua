@@ -102,7 +102,7 @@ else
   -- the second newest hears it now, the older ones have heard it from their successors; a repetition tells them all
   for i = first_time and #holders - 1 or 1, #holders - 1 do
     local h = holders[i]
-    redis.call("PUBLISH", ARGV[11] .. h.node, "evict " .. h.session .. " " .. ARGV[2] .. " " .. ARGV[3] .. " " .. ARGV[1])
+    publish(ARGV[11] .. h.node, "evict " .. h.session .. " " .. ARGV[2] .. " " .. ARGV[3] .. " " .. ARGV[1])
   end
 end
 

@@ -20,12 +20,12 @@ end
 if ARGV[10] ~= "" then
   local over = redis.call("ZRANGEBYSCORE", KEYS[6], "-inf", text(now))
   for _, client_id in ipairs(over) do redis.call("ZREM", KEYS[6], client_id) end
-  if not redis.call("ZSCORE", KEYS[6], ARGV[1]) and redis.call("ZCARD", KEYS[6]) >= tonumber(ARGV[11]) then
+  if not redis.call("ZSCORE", KEYS[6], ARGV[1]) and redis.call("ZCOUNT", KEYS[6], "-inf", "+inf") >= tonumber(ARGV[11]) then
     return { "full" }
   end
   redis.call("ZADD", KEYS[6], text(now + tonumber(ARGV[10])), ARGV[1])
   for _, node in ipairs(redis.call("ZRANGEBYSCORE", KEYS[3], "(" .. text(now), "+inf")) do
-    redis.call("PUBLISH", ARGV[2] .. node, "block " .. ARGV[10] .. " " .. ARGV[1])
+    publish(ARGV[2] .. node, "block " .. ARGV[10] .. " " .. ARGV[1])
   end
 end
 
@@ -33,7 +33,7 @@ local left = false
 for _, h in ipairs(holders) do
   if tonumber(h.epoch) <= tonumber(until_epoch) and (only == "" or h.session == only) then
     left = true
-    redis.call("PUBLISH", ARGV[2] .. h.node, "end " .. h.session .. " " .. ARGV[1])
+    publish(ARGV[2] .. h.node, "end " .. h.session .. " " .. ARGV[1])
   end
 end
 return { left and "left" or nobody, until_epoch, only }

@@ -2,13 +2,14 @@
 --
 -- A generation is the time in which nothing was lost: it ends when Redis restarts, fails over or is flushed. At its
 -- start some sessions may be unknown: their nodes announce them as soon as they reach Redis, and one that cannot reach
--- it has ended them a lease later at the latest. Until `settles_at` a client_id without a line is therefore not known
+-- it has ended them a lease later at the latest (see `overlap` below). Until `settles_at` a client_id without a line is therefore not known
 -- to be free. That moment comes early when every node that a witness remembers has announced its sessions. A witness
 -- has held its lease since the generation before: it knows every node that took sessions there, see renew.lua.
 --
 -- KEYS[1] hash of the generation:
 --   id               of whom the data is: run id and replication id, both of which change at a failover; and since when
 --   began_at settles_at now   by the clock of the leases, ms      time     Redis's own clock when that was `now`
+--   overlap          how much longer than a lease it takes to settle at most, ms
 --   lease            of every node, ms                           joins    how many nodes have joined
 --   epochs           how far the clock of the epochs is ahead of that of the leases, microseconds
 --   witnessed        "1" when a witness has spoken
@@ -26,13 +27,17 @@ local info = redis.call("INFO", "server") .. redis.call("INFO", "replication")
 local source = string.sub(string.match(info, "run_id:(%x+)"), 1, 16)
   .. string.sub(string.match(info, "master_replid:(%x+)"), 1, 16)
 
+-- Where there is data, of another source, there was a failover perhaps, and the one before may take writes for a while yet from
+-- nodes that have not heard of it: so much later than a lease from now the last of them may have ended its sessions.
 local function begin()
+  local overlap = generation.id and lease / 2 or 0
   redis.call("DEL", KEYS[1], KEYS[3])
   note(KEYS[4], "reset")
   generation = {}
+  set("overlap", text(overlap))
   set("id", source .. "-" .. node .. "-" .. ARGV[3] .. "-" .. text(time))
   set("began_at", text(now))
-  set("settles_at", text(now + lease))
+  set("settles_at", text(now + lease + overlap))
   set("lease", text(lease))
 end
 
@@ -41,7 +46,7 @@ local function remember()
   if known == "" or now >= tonumber(generation.settles_at) then return end
   if lease > tonumber(generation.lease) then
     set("lease", text(lease))
-    set("settles_at", text(tonumber(generation.began_at) + lease))
+    set("settles_at", text(generation.began_at + lease + generation.overlap))
   end
   if #ARGV > 8 then set("witnessed", "1") end
   for i = 9, #ARGV do redis.call("HSETNX", KEYS[1], "node:" .. ARGV[i], "awaited") end

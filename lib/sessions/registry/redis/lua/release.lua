@@ -33,7 +33,7 @@ if #holders == 1 and newest.state ~= "e" then
   if newest.state == "v" or now >= tonumber(generation.settles_at or math.huge) then
     newest.state = "e"
     note_session(KEYS[4], "opened", newest, ARGV[1])
-    redis.call("PUBLISH", ARGV[3] .. newest.node, "turn " .. newest.session)
+    publish(ARGV[3] .. newest.node, "turn " .. newest.session)
   end
 end
 redis.call("HSET", KEYS[2], ARGV[1], format(holders))

@@ -7,5 +7,5 @@
 
 if not established then return { nobody } end
 local message = "send " .. established.session .. " " .. ARGV[8] .. " " .. ARGV[3] .. " " .. ARGV[9]
-redis.call("PUBLISH", ARGV[2] .. established.node, message)
+publish(ARGV[2] .. established.node, message)
 return { "established", established.session }

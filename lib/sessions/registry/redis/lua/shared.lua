@@ -4,7 +4,7 @@
 
 local function text(number) return string.format("%.0f", number) end
 
-local fields = { "id", "began_at", "settles_at", "now", "time", "lease", "epochs", "witnessed" }
+local fields = { "id", "began_at", "settles_at", "now", "time", "lease", "epochs", "witnessed", "overlap" }
 local generation = {}
 for i, value in ipairs(redis.call("HMGET", KEYS[1], unpack(fields))) do generation[fields[i]] = value end
 
@@ -45,6 +45,12 @@ local function format(holders)
     words[i] = h.session .. " " .. h.node .. " " .. h.epoch .. " " .. h.at .. " " .. h.state
   end
   return table.concat(words, "|")
+end
+
+-- Redis 7 and later has channels that belong to slots, as keys do: in a cluster such a message stays where it is sent. Whoever
+-- listens goes by the version of the same Redis, see redis_connection.ts.
+local function publish(channel, message)
+  redis.call(redis.REDIS_VERSION_NUM and "SPUBLISH" or "PUBLISH", channel, message)
 end
 
 -- The last 20,000 or so of what has become of established sessions, in the order in which it did, for whoever follows;

@@ -1,8 +1,8 @@
 -- How often a client_id was taken over within the last minute; stands before claim.lua, for its KEYS and ARGV.
 --
 -- KEYS[8] string: when it was, ms of Redis's own clock, a word for each; before them "told" where a newcomer has been refused
--- since. It ends a minute after the last takeover, so that nothing is left behind. No safety depends on it: a loss of the data
--- or a step of the clock makes room.
+-- since. It ends two minutes after the last takeover, so that nothing is left behind, and a duel is told of once: in each minute
+-- of it there is a takeover. No safety depends on it: a loss of the data or a step of the clock makes room.
 
 local minute = 60000
 
@@ -23,11 +23,11 @@ local function crowded()
   end
   if count >= limit then
     if told then return "c" end
-    redis.call("SET", KEYS[8], "told " .. before, "PX", text(minute))
+    redis.call("SET", KEYS[8], "told " .. before, "PX", text(2 * minute))
     return "f"
   end
   words[#words + 1] = text(time)
-  redis.call("SET", KEYS[8], table.concat(words, " "), "PX", text(minute))
+  redis.call("SET", KEYS[8], table.concat(words, " "), "PX", text(2 * minute))
   return nil
 end
 

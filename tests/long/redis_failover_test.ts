@@ -1,0 +1,69 @@
+/** More ways for a Redis to fail over, which take their time. */
+
+import assert from "node:assert/strict";
+import { TestCandidate } from "../support/candidate.ts";
+import { isServed, Service } from "../support/failover.ts";
+import { RedisCluster, Sentinels } from "../support/redis_topologies.ts";
+import { until } from "../support/wait.ts";
+
+Deno.test("RedisRegistry, Sentinel: when the primary dies nobody is closed, and it comes back as a replica", async () => {
+  await using sentinels = await Sentinels.start();
+  await using service = await Service.start(sentinels.url);
+  const { primary } = sentinels;
+  await primary.kill();
+  const next = await sentinels.failover(primary);
+  await isServed(next);
+  await service.goesOn();
+  await primary.restart();
+  await until(
+    async () => /role:slave/.test(await primary.command("INFO", "replication")),
+    "it follows the new one",
+  );
+});
+
+Deno.test("RedisRegistry, Sentinel: a primary that only its replicas and the Sentinels have lost is left, too", async () => {
+  await using sentinels = await Sentinels.start();
+  await using service = await Service.start(sentinels.url);
+  const { primary } = sentinels;
+  await sentinels.cutOff(primary);
+  const next = await sentinels.failover(primary);
+  await isServed(next);
+  assert.match(await primary.command("INFO", "replication"), /role:master/, "it has not noticed itself");
+  await service.goesOn();
+});
+
+Deno.test("RedisRegistry, Cluster: the death of the shard's primary closes nobody", async () => {
+  await using cluster = await RedisCluster.start();
+  await using service = await Service.start(cluster.url);
+  const { redis } = await cluster.owner();
+  await redis.kill();
+  await isServed(await cluster.failover(redis));
+  await service.goesOn();
+});
+
+Deno.test("RedisRegistry, Cluster: a slot that moves to another shard closes nobody, whoever comes meanwhile", async () => {
+  await using cluster = await RedisCluster.start();
+  await using service = await Service.start(cluster.url);
+  const [source, target, slot] = [await cluster.owner(), await cluster.other(), String(await cluster.slot())];
+  await target.redis.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id);
+  await source.redis.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id);
+  const keys = (await source.redis.command("CLUSTER", "GETKEYSINSLOT", slot, "1000")).split("\n");
+  const migrate = async (some: string[]) => {
+    const args = ["127.0.0.1", String(target.redis.port), "", "0", "5000", "KEYS", ...some];
+    assert.equal(await source.redis.command("MIGRATE", ...args), "OK");
+  };
+  await migrate(keys.slice(0, 2)); // half of the keys are here and half there
+  const newcomers = ["max", "mia", "kim2"].map((name) => new TestCandidate(name));
+  for (const newcomer of newcomers) service.here.registry.claim(newcomer);
+  await migrate(keys.slice(2));
+  for (const { redis } of [target, source]) {
+    assert.equal(await redis.command("CLUSTER", "SETSLOT", slot, "NODE", target.id), "OK");
+  }
+  await isServed(await cluster.failover(source.redis));
+  for (const newcomer of newcomers) {
+    await until(() => newcomer.state !== "waiting", "a newcomer is answered");
+    if (newcomer.state === "established") service.here.registry.release(newcomer);
+    else assert.equal(newcomer.reason?.kind, "lease-lost", "turned away, and free to come again");
+  }
+  await service.goesOn();
+});

@@ -1,0 +1,302 @@
+/** Redises as they are run where one may fail: a primary with replicas that Sentinels watch, and a Redis Cluster. */
+
+import { freePort, Redis } from "./redis.ts";
+import { Subprocess } from "./subprocess.ts";
+import { until } from "./wait.ts";
+
+/** What the Sentinels call the primary. */
+const NAME = "mymaster";
+
+/** Who has a right of his own to be turned away: so a primary is cut off from them, and from nobody else. */
+const WATCHER = { user: "watcher", password: "watches" };
+
+export interface SentinelsOptions {
+  /** How long a primary must be silent to be replaced, ms. @default 1000 */
+  downAfterMs?: number;
+  /** More settings for each Redis. */
+  args?: string[];
+}
+
+/** A primary, two replicas, and three Sentinels that agree on who is the primary. */
+export class Sentinels implements AsyncDisposable {
+  readonly #folder: string;
+  readonly redises: Redis[];
+  readonly sentinels: (Subprocess & { port: number })[] = [];
+
+  private constructor(folder: string, redises: Redis[]) {
+    this.#folder = folder;
+    this.redises = redises;
+  }
+
+  static async start({ downAfterMs = 1000, args = [] }: SentinelsOptions = {}): Promise<Sentinels> {
+    const { user, password } = WATCHER;
+    const settings = [
+      ...["--user", user, "on", `>${password}`, "~*", "&*", "+@all"],
+      ...["--masteruser", user, "--masterauth", password, "--repl-diskless-sync-delay", "0"],
+      ...args,
+    ];
+    const ports = [freePort(), freePort(), freePort()];
+    const folder = await Deno.makeTempDir({ prefix: "solo-sentinels-" });
+    const own = (port: number) => ["--dir", folder, "--dbfilename", `${port}.rdb`]; // a replica writes what it is sent
+    const redises = await Promise.all(ports.map((port, i) =>
+      Redis.start({
+        port,
+        fresh: true,
+        args: [...settings, ...own(port), ...(i > 0 ? ["--replicaof", "127.0.0.1", String(ports[0])] : [])],
+      })
+    ));
+    const all = new Sentinels(folder, redises);
+    try {
+      await until(
+        async () => /connected_slaves:2/.test(await all.primary.command("INFO", "replication")),
+        "both replicas have come",
+      );
+      await all.primary.beKnown(); // only now: with its first replica the history of a Redis gets another id
+      for (let i = 0; i < 3; i++) await all.#startSentinel(i, ports[0]!, downAfterMs);
+      await all.agree();
+      return all;
+    } catch (error) {
+      await all[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get url(): string {
+    return `redis+sentinel://${this.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${NAME}`;
+  }
+
+  /** The one that was started as the primary. */
+  get primary(): Redis {
+    return this.redises[0]!;
+  }
+
+  /** Who is the primary now, as most of the Sentinels say. */
+  async current(): Promise<Redis | undefined> {
+    const votes = new Map<number, number>();
+    for (const { port } of this.sentinels) {
+      const answer = await command(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME);
+      const elected = Number(answer.split("\n")[1]);
+      votes.set(elected, (votes.get(elected) ?? 0) + 1);
+    }
+    const [elected] = [...votes].find(([, count]) => count >= 2) ?? [];
+    return this.redises.find(({ port }) => port === elected);
+  }
+
+  /** Waits until another than this is the primary, and most Sentinels say so. */
+  async failover(from: Redis): Promise<Redis> {
+    let now: Redis | undefined;
+    await until(
+      async () => (now = await this.current()) !== undefined && now !== from,
+      "another is the primary",
+    );
+    return now!;
+  }
+
+  /** Waits until each Sentinel knows the two others and both replicas, and so could replace the primary. */
+  async agree(): Promise<void> {
+    await until(async () => {
+      const states = await Promise.all(
+        this.sentinels.map(({ port }) => command(port, "INFO", "sentinel")),
+      );
+      return states.every((state) => /status=ok,address=\S+,slaves=2,sentinels=3/.test(state));
+    }, "the Sentinels know each other and all replicas");
+  }
+
+  /** Waits until the primary has both replicas again, so that it could be replaced as well. */
+  async complete(): Promise<void> {
+    await this.agree();
+    await until(async () => {
+      const primary = await this.current();
+      const state = await primary?.command("INFO", "replication") ?? "";
+      return state.match(/state=online/g)?.length === 2;
+    }, "the primary has both replicas again");
+  }
+
+  /** Takes a primary away from its replicas and the Sentinels, as a cut line does; all others go on to reach it. */
+  async cutOff(primary: Redis): Promise<void> {
+    await primary.command("ACL", "SETUSER", WATCHER.user, "off");
+    await primary.command("ACL", "SETUSER", "default", "-ping", "-psync"); // which one who is turned away falls back to
+    await primary.command("CLIENT", "KILL", "USER", WATCHER.user);
+  }
+
+  async join(primary: Redis): Promise<void> {
+    await primary.command("ACL", "SETUSER", WATCHER.user, "on");
+    await primary.command("ACL", "SETUSER", "default", "+@all");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const process of [...this.sentinels, ...this.redises]) await process[Symbol.asyncDispose]();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  async #startSentinel(index: number, primaryPort: number, downAfterMs: number): Promise<void> {
+    const port = freePort();
+    const path = `${this.#folder}/sentinel-${index}.conf`; // it writes there what it learns
+    const lines = [
+      `port ${port}`,
+      "bind 127.0.0.1",
+      `dir ${this.#folder}`,
+      `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} 2`,
+      `sentinel auth-user ${NAME} ${WATCHER.user}`,
+      `sentinel auth-pass ${NAME} ${WATCHER.password}`,
+      `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
+      `sentinel failover-timeout ${NAME} 3000`,
+    ];
+    await Deno.writeTextFile(path, lines.join("\n"));
+    const process = new Subprocess("redis-sentinel", ["redis-server", path, "--sentinel"]);
+    this.sentinels.push(Object.assign(process, { port }));
+    await until(async () => await command(port, "PING") === "PONG", "a Sentinel answers");
+  }
+}
+
+/** Whom a cluster's node knows: see CLUSTER NODES. */
+interface KnownNode {
+  redis: Redis;
+  id: string;
+  primary: boolean;
+  /** The id of the primary that a replica follows. */
+  follows: string;
+  alive: boolean;
+  /** Ranges and single ones. */
+  slots: string[];
+}
+
+/** Three shards of a primary and a replica each. */
+export class RedisCluster implements AsyncDisposable {
+  readonly #folder: string;
+  readonly redises: Redis[];
+
+  private constructor(folder: string, redises: Redis[]) {
+    this.#folder = folder;
+    this.redises = redises;
+  }
+
+  static async start({ nodeTimeoutMs = 1000, args = [] }: { nodeTimeoutMs?: number; args?: string[] } = {}) {
+    const folder = await Deno.makeTempDir({ prefix: "solo-cluster-" });
+    const redises = await Promise.all(Array.from({ length: 6 }, () => {
+      const port = freePort();
+      return Redis.start({
+        port,
+        fresh: true,
+        args: [
+          ...["--cluster-enabled", "yes", "--cluster-port", String(freePort())],
+          ...["--dir", folder, "--dbfilename", `${port}.rdb`],
+          ...["--cluster-config-file", `${port}.conf`, "--cluster-node-timeout", String(nodeTimeoutMs)],
+          ...["--repl-diskless-sync-delay", "0"],
+          ...args,
+        ],
+      });
+    }));
+    const cluster = new RedisCluster(folder, redises);
+    try {
+      const addresses = redises.map(({ port }) => `127.0.0.1:${port}`);
+      await redises[0]!.command(
+        "--cluster",
+        "create",
+        ...addresses,
+        "--cluster-replicas",
+        "1",
+        "--cluster-yes",
+      );
+      await until(async () => {
+        const views = await Promise.all(redises.map((redis) => cluster.#nodes(redis)));
+        return views.every((nodes) =>
+          nodes.filter(({ primary, slots }) => !primary || slots.length > 0).length === 6
+        );
+      }, "all know of each other");
+      await until(
+        async () => /state=online/.test(await (await cluster.owner()).redis.command("INFO", "replication")),
+        "the owner has its replica",
+      );
+      await until(async () => {
+        const states = await Promise.all(redises.map((redis) => redis.command("CLUSTER", "INFO")));
+        return states.every((state) => state.includes("cluster_state:ok"));
+      }, "all take commands");
+      await (await cluster.owner()).redis.beKnown();
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Names two of the six: from them the others have to be found. */
+  get url(): string {
+    return `redis+cluster://${this.redises.slice(0, 2).map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+  }
+
+  /** The slot of the service. */
+  async slot(): Promise<number> {
+    return Number(await this.redises[0]!.command("CLUSTER", "KEYSLOT", "{solo}"));
+  }
+
+  /** Who has the slot of the service now, as all who are alive say. */
+  async owner(): Promise<KnownNode> {
+    const slot = await this.slot();
+    let owner: KnownNode | undefined;
+    await until(async () => {
+      const views = await Promise.all(this.redises.map((redis) => this.#nodes(redis)));
+      const owners = views.filter((nodes) => nodes.length > 0)
+        .map((nodes) =>
+          nodes.find((node) => node.primary && node.alive && node.slots.some((range) => holds(range, slot)))
+        );
+      owner = owners[0];
+      return owners.length > 0 && owners.every((each) => each !== undefined && each.redis === owner!.redis);
+    }, "all agree on who has the slot");
+    return owner!;
+  }
+
+  /** The replica of the one who has the slot of the service. */
+  async replica(): Promise<Redis> {
+    const { redis, id } = await this.owner();
+    return (await this.#nodes(redis)).find(({ follows }) => follows === id)!.redis;
+  }
+
+  /** A primary that does not have the slot of the service. */
+  async other(): Promise<KnownNode> {
+    const { redis, id } = await this.owner();
+    return (await this.#nodes(redis)).find((node) => node.primary && node.alive && node.id !== id)!;
+  }
+
+  /** Waits until another than this has the slot. */
+  async failover(from: Redis): Promise<Redis> {
+    let now = from;
+    await until(async () => (now = (await this.owner()).redis) !== from, "another has the slot");
+    return now;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const redis of this.redises) await redis[Symbol.asyncDispose]();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  /** Whom this one knows; none where it does not answer. */
+  async #nodes(redis: Redis): Promise<KnownNode[]> {
+    const text = await redis.command("CLUSTER", "NODES");
+    return text.split("\n").filter((line) => line.includes("@")).flatMap((line) => {
+      const [id, address, flags, follows, , , , , ...slots] = line.split(" ") as [
+        string,
+        string,
+        string,
+        string,
+      ];
+      const known = this.redises.find(({ port }) => address.includes(`:${port}@`));
+      const primary = flags.includes("master");
+      return known ? [{ redis: known, id, primary, follows, alive: !flags.includes("fail"), slots }] : [];
+    });
+  }
+}
+
+function holds(range: string, slot: number): boolean {
+  const [from, to = from] = range.split("-").map(Number);
+  return from! <= slot && slot <= to!;
+}
+
+/** One command by `redis-cli` to whoever listens there. */
+async function command(port: number, ...args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command("redis-cli", {
+    args: ["-p", String(port), ...args],
+    stderr: "null",
+  }).output();
+  return new TextDecoder().decode(stdout).trimEnd();
+}
