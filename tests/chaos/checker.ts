@@ -6,7 +6,7 @@
 
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import type { Event } from "./history.ts";
-import { type Connection, goneAt, Model } from "./model.ts";
+import { type Connection, goneAt, Model, name, reads } from "./model.ts";
 
 export interface Violation {
   /** 1 to 6 as the design has them; 0: the cluster did not come back, or a process died by itself. */
@@ -48,6 +48,10 @@ const SLACK_MS = 300;
 /** How long after its socket's end a session may be listed while all is quiet, on top of that. */
 const AT_ONCE_MS = 200;
 
+/** So much of a lease is left when contact is lost, and so much of that is for ending the sessions and for connecting again. */
+const SPARE_LEASE = 0.9 - RENEWAL;
+const ENDING_MS = 850;
+
 /** How long a peer has to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -59,7 +63,6 @@ export const SPARE_DESCRIPTORS = 3;
 
 /** What an impostor may be answered: not proven, not yours, or that the server takes nobody at all. */
 const TURNED_AWAY = [401, 403, 503];
-
 const REPLACED = 4409;
 const TRY_AGAIN = 1013;
 const OPCODE_CLOSE = 8;
@@ -158,7 +161,8 @@ class Checker {
 
   #survivors(quiet: { at: number; until: number }): void {
     const lists = this.model.of("list").filter(({ at, until }) => at >= quiet.at && until <= quiet.until);
-    const last = [...Map.groupBy(lists, ({ server }) => server).values()].map((of) => of.at(-1)!);
+    const last = [...Map.groupBy(lists, ({ server }) => server).values()]
+      .map((of) => of.findLast(({ sessions }) => sessions) ?? of.at(-1)!);
     const reference = last[0];
     for (const { sessions, server, until } of last) {
       const same = sessions && reference?.sessions && sameSessions(sessions, reference.sessions);
@@ -317,9 +321,9 @@ class Checker {
     for (const fault of this.model.faults) {
       if (fault.fault === "kill" || fault.fault === "clients-stop") continue;
       // after a failover the servers have yet to find the new primary
-      if (fault.until - fault.at > this.leaseMs * (fault.fault.startsWith("redis-failover") ? 0.5 : 0.7)) {
-        continue;
-      }
+      const leaseMs = this.leaseMs *
+        (fault.fault.startsWith("redis-failover") ? SPARE_LEASE - 0.2 : SPARE_LEASE);
+      if (fault.until - fault.at > leaseMs - ENDING_MS - this.#slackMs) continue;
       const near = (other: { at: number; until: number }) =>
         other !== fault && other.at < fault.until + this.leaseMs && other.until > fault.at - this.leaseMs;
       if (this.model.faults.some(near)) continue;
@@ -385,18 +389,10 @@ class Checker {
   }
 }
 
-function reads({ habit }: Connection): boolean {
-  return habit !== "frozen" && habit !== "resets-early";
-}
-
 function sameSessions(a: { client: string; session: string }[], b: typeof a): boolean {
   const lines = (sessions: typeof a) =>
     sessions.map(({ client, session }) => `${client} ${session}`).sort().join("\n");
   return lines(a) === lines(b);
-}
-
-function name({ client, conn, server, habit }: Connection): string {
-  return `${client}/${conn}@${server}(${habit})`;
 }
 
 function ms(value: number): string {

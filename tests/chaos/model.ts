@@ -30,6 +30,16 @@ export function goneAt({ closeAt, endAt, leaveAt }: Connection): number {
   return Math.min(closeAt, endAt, leaveAt);
 }
 
+/** Whether what it is sent is seen. */
+export function reads({ habit }: Connection): boolean {
+  return habit !== "frozen" && habit !== "resets-early";
+}
+
+/** For who reads the verdict. */
+export function name({ client, conn, server, habit }: Connection): string {
+  return `${client}/${conn}@${server}(${habit})`;
+}
+
 export class Model {
   readonly connections: Map<string, Connection> = new Map();
   readonly faults: FaultEvent[];

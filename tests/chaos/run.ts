@@ -63,7 +63,7 @@ export async function run(options: RunOptions): Promise<Event[]> {
     await delay(SETTLE_MS);
     await crowds.say("storm");
     await delay(QUIET_LEASES * leaseMs);
-    await Promise.all(subject.nodes.map((node) => list(node, record)));
+    await Promise.all(subject.nodes.map((node) => listed(node, record)));
     record({ kind: "quiet", at, until: now() });
     onRound?.(
       `round ${i + 1} of ${rounds.length}: ${
@@ -134,16 +134,23 @@ async function pollLists(node: Node, signal: AbortSignal, record: (event: Event)
   }
 }
 
-/** Asks a server for its list; one that does not answer leaves nothing in the history. */
-async function list({ port, index }: Node, record: (event: Event) => void): Promise<void> {
+/** Asks a server for its list until it has one: on a busy machine that may take longer than it waits for Redis. */
+async function listed(node: Node, record: (event: Event) => void): Promise<void> {
+  const end = performance.now() + READY_SLACK_MS;
+  while (!await list(node, record) && performance.now() < end) await delay(LIST_EVERY_MS);
+}
+
+/** Asks a server for its list; one that does not answer leaves nothing in the history. @returns whether it has one. */
+async function list({ port, index }: Node, record: (event: Event) => void): Promise<boolean> {
   const at = now();
   try {
     const response = await fetch(`http://127.0.0.1:${port}/sessions`, { signal: AbortSignal.timeout(2_000) });
     const body = await response.text();
     const sessions = response.ok ? body.split("\n").filter(Boolean).map(parseLine) : undefined;
     record({ kind: "list", at, until: now(), server: index, sessions });
+    return sessions !== undefined;
   } catch {
-    // it is dead, or stands still
+    return false; // it is dead, or stands still
   }
 }
 

@@ -167,7 +167,8 @@ export class Checker implements Witness {
       `redis: claim of ${args[1]} ${args[5]} by connection ${args[6]}: ${reply.join(" ")}`
     );
     if (session && answer === "o") this.#checkRefusal(session, lineBefore ?? "");
-    if (!session || !"ewr".includes(answer)) return;
+    // one that takes over from nobody waits without a place until the data is complete
+    if (!session || !"ewr".includes(answer) || reply[1] === "") return;
     session.arrival ??= { atMs: this.#world.nowMs, number: ++this.#arrivals };
     if (lineBefore?.includes(session.sessionId)) return;
     if (args[9] !== "" && args[4] === "") this.#reckoned.add(session);

@@ -183,7 +183,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "early-places": {
     missing: "the wait of one that takes over from nobody for who may be announced",
     promise: 2,
-    faults: ["default"],
+    faults: ["loss"],
     make: patch([`if not settled then return { "w", "" } end`, ``]),
   },
   "held-again": {

@@ -16,7 +16,7 @@ const RARE = [
 ];
 
 /**
- * In so many schedules each of the others has to be found. Of a hundred schedules nine or more find it, of the rarest of them, so
+ * In so many schedules each of the others has to be found. Of a hundred schedules five or more find it, of the rarest of them, so
  * that other plans behind the same seeds find it too.
  */
 const MOST_SEEDS = 200;
