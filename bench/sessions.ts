@@ -3,13 +3,16 @@
  *
  * deno task bench:sessions                everything, some fifteen minutes
  * deno task bench:sessions takeover …     only these parts
+ * deno task bench:sessions redis --against <checkout>     what a session costs Redis, beside another version
  */
 
+import { parseArgs } from "node:util";
 import { benchConnect } from "./sessions_connect.ts";
 import { benchDrain } from "./sessions_drain.ts";
 import { benchIdle } from "./sessions_idle.ts";
 import { benchListing } from "./sessions_listing.ts";
 import { benchOverlap } from "./sessions_overlap.ts";
+import { benchRedis } from "./sessions_redis.ts";
 import { benchTakeover } from "./sessions_takeover.ts";
 import { benchToken } from "./sessions_token.ts";
 
@@ -21,9 +24,15 @@ const PARTS: Record<string, () => Promise<void>> = {
   overlap: benchOverlap,
   token: benchToken,
   drain: benchDrain,
+  redis: () => benchRedis(against && Deno.realPathSync(against)),
 };
 
-const chosen = Deno.args.length > 0 ? Deno.args : Object.keys(PARTS);
+const { values: { against }, positionals } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: { against: { type: "string" } },
+});
+const chosen = positionals.length > 0 ? positionals : Object.keys(PARTS);
 const unknown = chosen.find((name) => !Object.hasOwn(PARTS, name));
 if (unknown !== undefined) {
   console.error(`ERROR: no part is called ${unknown}; there are ${Object.keys(PARTS).join(", ")}`);
