@@ -36,13 +36,13 @@ const WS_CROWDS: Record<string, (i: number) => string> = {
 
 for (const [what, send] of Object.entries(WS_CROWDS)) {
   Deno.test(`ws-server behind Caddy and ${CROWD} ${what}: good clients notice nothing`, async () => {
-    await using cluster = await Cluster.start();
+    await using cluster = await Cluster.start({ args: ["--takeover-limit", "0"] });
     await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
     const { port } = balancer;
     const residents = await Promise.all(
       Array.from({ length: 50 }, (_, i) => WsClient.establish(port, `resident-${i}`)),
     );
-    await using spared = await startServer("ws-server", ["--redis", "off"]);
+    await using spared = await startServer("ws-server", ["--redis", "off", "--takeover-limit", "0"]);
     const visit = async (port: number) => {
       await using older = await WsClient.establish(port, "visitor");
       await using _newer = await WsClient.establish(port, "visitor");

@@ -39,6 +39,7 @@ Deno.test("ws-server killed: its sessions are gone everywhere within one lease, 
   cluster.servers[1]!.program.kill("SIGKILL");
   assert.notEqual((await orphan.end()).code, 4409);
   const comeback = WsClient.establish(cluster.port(2), "orphan"); // while the lease of the dead lasts
+  comeback.catch(() => {}); // it is awaited below
   await cluster.redis.passes(LEASE_MS);
   for (const index of [0, 2]) {
     assert.notEqual((await sessionsOf(cluster.port(index))).get("orphan"), await orphan.sessionId);
