@@ -3,7 +3,8 @@ import type { Clock, Timer } from "../../../service/clock.ts";
 import { getLogger } from "../../../service/log.ts";
 import type { RegistryState } from "../registry.ts";
 import type { Memory } from "./memory.ts";
-import type { HeldLease, NodeMessage, RedisStore } from "./redis_store.ts";
+import type { NodeMessage } from "./messages.ts";
+import type { HeldLease, RedisStore } from "./redis_store.ts";
 
 const log = getLogger(["solo", "registry"]);
 

@@ -16,13 +16,14 @@ import type {
 } from "../registry.ts";
 import { Announcer } from "./announcer.ts";
 import { Fence } from "./fence.ts";
+import { hashTag } from "./keys.ts";
 import { Lease, type LeaseHost } from "./lease.ts";
 import { Lines } from "./lines.ts";
 import { Memory } from "./memory.ts";
 import type { NodeMessage } from "./messages.ts";
 import type { RegistryObserver } from "./observer.ts";
 import { Operations } from "./operations.ts";
-import { hashTag, type HeldLease, RedisStore } from "./redis_store.ts";
+import { type HeldLease, RedisStore } from "./redis_store.ts";
 import { Nodes, Sweeper } from "./sweeper.ts";
 
 export type { RegistryObserver };

@@ -1,26 +1,12 @@
-/**
- * What the cluster keeps in Redis, and the only place that knows how: keys, commands, the text of a line.
- *
- * With the prefix `solo`: `{solo}:sessions:0` … `{solo}:sessions:255`, hashes `client_id -> line` (see lua/shared.lua), a
- * client in the bucket of its hash, so that a listing reads small pieces, each of one moment; `{solo}:nodes`, a sorted
- * set `node -> end of lease`; `{solo}:members`, a hash of what else is known of each node (see lua/renew.lua);
- * `{solo}:epoch`; `{solo}:blocked`, a sorted set `client_id -> end of its block` (see lua/operation.lua); `{solo}:generation`
- * (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); `{solo}:takeovers:<client_id>` for those that were
- * taken over of late (see lua/takeovers.lua); a channel `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster
- * all keys with the same one are in one slot, and so on one node, where a script may use them together.
- */
+/** What is asked of Redis: one method for each atomic operation. Under which keys it is kept there, keys.ts says. */
 
 import type { Clock } from "../../../service/clock.ts";
 import type { Connect, Reply } from "../../redis_connection.ts";
+import { Keys } from "./keys.ts";
 import { type Holder, parseLine } from "./line.ts";
 import { type NodeMessage, parseMessage } from "./messages.ts";
 import { RedisLink } from "./redis_link.ts";
 import { SCRIPTS } from "./scripts.ts";
-
-export type { NodeMessage };
-
-/** Into how many hashes the sessions are spread: one of a million sessions has some 4,000 in each. */
-const BUCKETS = 256;
 
 /** What a claim is answered. */
 export interface ClaimReply {
@@ -115,32 +101,15 @@ export class RedisStore {
   readonly #link: RedisLink;
   readonly #connect: Connect;
   readonly #commandTimeoutMs: number;
-  readonly #bucketKeys: string[];
-  readonly #nodesKey: string;
-  readonly #membersKey: string;
-  readonly #epochKey: string;
-  readonly #blockedKey: string;
-  readonly #generationKey: string;
-  readonly #eventsKey: string;
-  readonly #takeoversPrefix: string;
+  readonly #keys: Keys;
   readonly #takeoverLimit: string;
-  readonly #channelPrefix: string;
 
   constructor(options: RedisStoreOptions) {
-    const tag = hashTag(options.prefix);
     this.#link = new RedisLink({ ...options, scripts: Object.values(SCRIPTS) });
     this.#connect = options.connect;
     this.#commandTimeoutMs = options.commandTimeoutMs;
-    this.#bucketKeys = Array.from({ length: BUCKETS }, (_, i) => `${tag}:sessions:${i}`);
-    this.#nodesKey = `${tag}:nodes`;
-    this.#membersKey = `${tag}:members`;
-    this.#epochKey = `${tag}:epoch`;
-    this.#blockedKey = `${tag}:blocked`;
-    this.#generationKey = `${tag}:generation`;
-    this.#eventsKey = `${tag}:events`;
-    this.#takeoversPrefix = `${tag}:takeovers:`;
+    this.#keys = new Keys(options.prefix);
     this.#takeoverLimit = String(options.takeoverLimit);
-    this.#channelPrefix = `${tag}:node:`;
   }
 
   /** Whether commands can be sent. */
@@ -169,7 +138,7 @@ export class RedisStore {
 
   /** Hears what is sent to a node, until the end of this connection. */
   async subscribe(node: string, listener: (message: NodeMessage) => void): Promise<void> {
-    await this.#link.subscribe(this.#channelPrefix + node, (text) => {
+    await this.#link.subscribe(this.#keys.channelPrefix + node, (text) => {
       const message = parseMessage(text);
       if (message) listener(message);
     });
@@ -197,14 +166,14 @@ export class RedisStore {
     const [answer, at, newestSessionId, newestNode] = await this.#link.run<[string, string, string, string]>(
       SCRIPTS.claim,
       [
-        this.#generationKey,
-        this.#bucketKey(clientId),
-        this.#nodesKey,
-        this.#membersKey,
-        this.#epochKey,
-        this.#eventsKey,
-        this.#blockedKey,
-        this.#takeoversPrefix + clientId,
+        this.#keys.generation,
+        this.#keys.bucketOf(clientId),
+        this.#keys.nodes,
+        this.#keys.members,
+        this.#keys.epoch,
+        this.#keys.events,
+        this.#keys.blocked,
+        this.#keys.takeoversOf(clientId),
       ],
       [
         clientId,
@@ -217,7 +186,7 @@ export class RedisStore {
         place.generation,
         String(Math.floor(place.validUntilMs)),
         place.ageMs === undefined ? "" : String(Math.round(place.ageMs)),
-        this.#channelPrefix,
+        this.#keys.channelPrefix,
         place.takesOver ? "yes" : "no",
         this.#takeoverLimit,
       ],
@@ -232,8 +201,8 @@ export class RedisStore {
   async release(clientId: string, sessionId: string, mode: ReleaseMode): Promise<boolean> {
     const removed = await this.#link.run<number>(
       SCRIPTS.release,
-      [this.#generationKey, this.#bucketKey(clientId), this.#nodesKey, this.#eventsKey],
-      [clientId, sessionId, this.#channelPrefix, mode],
+      [this.#keys.generation, this.#keys.bucketOf(clientId), this.#keys.nodes, this.#keys.events],
+      [clientId, sessionId, this.#keys.channelPrefix, mode],
     );
     return removed === 1;
   }
@@ -257,7 +226,7 @@ export class RedisStore {
     type Held = [string, string, string, string, string, string, string | number, string[], string[]];
     const reply = await this.#link.run<[status: string, leaseMs: string] | Held>(
       SCRIPTS.renew,
-      [this.#generationKey, this.#nodesKey, this.#membersKey, this.#eventsKey],
+      [this.#keys.generation, this.#keys.nodes, this.#keys.members, this.#keys.events],
       [
         node,
         String(leaseMs),
@@ -294,21 +263,23 @@ export class RedisStore {
 
   /** Forgets a node that leaves in order, or `""`, and those of others that are still dead. */
   async forget(node: string, dead: string[] = []): Promise<void> {
-    const keys = [this.#generationKey, this.#nodesKey, this.#membersKey];
+    const keys = [this.#keys.generation, this.#keys.nodes, this.#keys.members];
     await this.#link.run(SCRIPTS.forget, keys, [node, ...dead]);
   }
 
   /** The nodes that hold a lease now. */
   async liveNodes(): Promise<Set<string>> {
-    return new Set(await this.#link.run<string[]>(SCRIPTS.nodes, [this.#generationKey, this.#nodesKey], []));
+    return new Set(
+      await this.#link.run<string[]>(SCRIPTS.nodes, [this.#keys.generation, this.#keys.nodes], []),
+    );
   }
 
   /** Runs a script that stands behind lua/operation.lua. */
   operate<T extends Reply>(script: string, clientId: string, args: string[]): Promise<T> {
-    const keys = [this.#generationKey, this.#bucketKey(clientId), this.#nodesKey, this.#membersKey];
-    return this.#link.run<T>(script, [...keys, this.#epochKey, this.#blockedKey], [
+    const keys = [this.#keys.generation, this.#keys.bucketOf(clientId), this.#keys.nodes, this.#keys.members];
+    return this.#link.run<T>(script, [...keys, this.#keys.epoch, this.#keys.blocked], [
       clientId,
-      this.#channelPrefix,
+      this.#keys.channelPrefix,
       ...args,
     ]);
   }
@@ -318,7 +289,7 @@ export class RedisStore {
     const args = [...known].flatMap(([clientId, ms]) => [clientId, String(Math.ceil(ms))]);
     const flat = await this.#link.run<string[]>(
       SCRIPTS.blocked,
-      [this.#generationKey, this.#blockedKey],
+      [this.#keys.generation, this.#keys.blocked],
       args,
     );
     const pairs: [string, number][] = [];
@@ -328,16 +299,16 @@ export class RedisStore {
 
   /** Sends a message to a node. */
   async tell(node: string, message: string): Promise<void> {
-    await this.#link.publish(this.#channelPrefix + node, message);
+    await this.#link.publish(this.#keys.channelPrefix + node, message);
   }
 
   /** All lines, bucket by bucket: pages of holders, the oldest of a client first. The next page is read ahead. */
   async *lines(): AsyncGenerator<Holder[][]> {
-    let next = this.#bucket(this.#bucketKeys[0]!);
-    for (let i = 0; i < BUCKETS; i++) {
+    let next = this.#bucket(this.#keys.buckets[0]!);
+    for (let i = 0; i < this.#keys.buckets.length; i++) {
       const bucket = await next;
-      if (i + 1 < BUCKETS) {
-        next = this.#bucket(this.#bucketKeys[i + 1]!);
+      if (i + 1 < this.#keys.buckets.length) {
+        next = this.#bucket(this.#keys.buckets[i + 1]!);
         next.catch(() => {}); // whoever goes on reading meets the error above
       }
       const page: Holder[][] = [];
@@ -349,46 +320,17 @@ export class RedisStore {
   /** At most `count` events from the id `from` to the id `to`, both included. */
   async eventRange(from: string, to: string, count: number): Promise<RawEvent[]> {
     const entries = await this.#link.send<[id: string, fields: string[]][]>(
-      ...["XRANGE", this.#eventsKey, from, to, "COUNT", String(count)],
+      ...["XRANGE", this.#keys.events, from, to, "COUNT", String(count)],
     );
     return entries.map(([id, fields]) => [id, fields[1] ?? ""]);
   }
 
   /** Where a reader of the events connects, and the key that it reads. */
   get eventSource(): { connect: Connect; key: string; timeoutMs: number } {
-    return { connect: this.#connect, key: this.#eventsKey, timeoutMs: this.#commandTimeoutMs };
+    return { connect: this.#connect, key: this.#keys.events, timeoutMs: this.#commandTimeoutMs };
   }
 
   #bucket(key: string): Promise<string[]> {
     return this.#link.send<string[]>("HGETALL", key);
   }
-
-  #bucketKey(clientId: string): string {
-    let hash = 0x811c9dc5; // FNV-1a over UTF-16 units
-    for (let i = 0; i < clientId.length; i++) hash = Math.imul(hash ^ clientId.charCodeAt(i), 0x01000193);
-    return this.#bucketKeys[(hash >>> 0) % BUCKETS]!;
-  }
-}
-
-/**
- * What stands before every key and channel of a service, so that a cluster puts them in one slot. Empty braces are no tag,
- * and of several pairs only the first is looked at.
- *
- * @throws {RangeError} when the prefix cannot stand in braces.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(hashTag("solo"), "{solo}");
- * assert.throws(() => hashTag("{solo}"), /one or more characters, without { and }/);
- * assert.throws(() => hashTag(""), RangeError);
- * ```
- */
-export function hashTag(prefix: string): string {
-  if (prefix === "" || /[{}]/.test(prefix)) {
-    throw new RangeError(
-      `Cannot use ${JSON.stringify(prefix)} as a prefix: give one or more characters, without { and }`,
-    );
-  }
-  return `{${prefix}}`;
 }
