@@ -26,13 +26,8 @@
 
 if time > tonumber(ARGV[9]) then return { "t", "" } end
 
-local leases = {}
 local function alive(node)
-  if leases[node] == nil then
-    local lease_end = redis.call("ZSCORE", KEYS[3], node)
-    leases[node] = lease_end ~= false and tonumber(lease_end) > now
-  end
-  return leases[node]
+  return tonumber(redis.call("ZSCORE", KEYS[3], node) or 0) > now
 end
 
 local connection = string.match(redis.call("HGET", KEYS[4], ARGV[3]) or "", "^%d+")

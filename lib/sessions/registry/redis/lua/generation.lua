@@ -16,6 +16,9 @@
 --   node:<node>      "awaited" or "announced", for each that was remembered from the generation before
 -- KEYS and ARGV as in renew.lua.
 
+local fields = redis.call("HMGET", KEYS[1], "began_at", "witnessed", "overlap")
+generation.began_at, generation.witnessed, generation.overlap = fields[1], fields[2], fields[3]
+
 local node, lease, known, former = ARGV[1], tonumber(ARGV[2]), ARGV[5], ARGV[8]
 
 local function set(field, value)
@@ -46,7 +49,7 @@ local function remember()
   if known == "" or now >= tonumber(generation.settles_at) then return end
   if lease > tonumber(generation.lease) then
     set("lease", text(lease))
-    set("settles_at", text(generation.began_at + lease + generation.overlap))
+    set("settles_at", text(generation.began_at + lease + (generation.overlap or 0)))
   end
   if #ARGV > 8 then set("witnessed", "1") end
   for i = 9, #ARGV do redis.call("HSETNX", KEYS[1], "node:" .. ARGV[i], "awaited") end

@@ -4,9 +4,11 @@
 
 local function text(number) return string.format("%.0f", number) end
 
-local fields = { "id", "began_at", "settles_at", "now", "time", "lease", "epochs", "witnessed", "overlap" }
-local generation = {}
-for i, value in ipairs(redis.call("HMGET", KEYS[1], unpack(fields))) do generation[fields[i]] = value end
+-- What each claim needs, and so no more: generation.lua reads the rest.
+local fields = redis.call("HMGET", KEYS[1], "id", "settles_at", "now", "time", "lease", "epochs")
+local generation = {
+  id = fields[1], settles_at = fields[2], now = fields[3], time = fields[4], lease = fields[5], epochs = fields[6],
+}
 
 -- Redis's own clock, ms: it may be set.
 local time = redis.call("TIME")
@@ -33,13 +35,18 @@ local epoch_now = now * 1000 + tonumber(generation.epochs or 0)
 
 local function parse(line)
   local holders = {}
-  for session, node, epoch, at, state in string.gmatch(line or "", "([^%s|]+) (%S+) (%S+) (%S+) (%a)") do
+  if not line then return holders end
+  for session, node, epoch, at, state in string.gmatch(line, "([^%s|]+) (%S+) (%S+) (%S+) (%a)") do
     holders[#holders + 1] = { session = session, node = node, epoch = epoch, at = at, state = state }
   end
   return holders
 end
 
 local function format(holders)
+  if #holders == 1 then
+    local h = holders[1]
+    return h.session .. " " .. h.node .. " " .. h.epoch .. " " .. h.at .. " " .. h.state
+  end
   local words = {}
   for i, h in ipairs(holders) do
     words[i] = h.session .. " " .. h.node .. " " .. h.epoch .. " " .. h.at .. " " .. h.state
