@@ -45,7 +45,10 @@ export class TestCandidate implements Candidate {
   }
 
   async reaches(state: string): Promise<void> {
-    await until(() => this.state === state, `the candidate is ${state}, it is ${this.state}`);
+    await until(
+      () => this.state === state,
+      () => `the candidate is ${state}, it is ${this.state} ${this.reason?.kind ?? ""}`,
+    );
   }
 
   #note(event: string): void {

@@ -23,15 +23,22 @@ export async function untilCounted(
   }
 }
 
-/** Asks `condition` until it holds, for what a test cannot be told of. */
+/**
+ * Asks `condition` until it holds, for what a test cannot be told of.
+ *
+ * @param what For whom it waits in vain; a function where that is to say what was seen last.
+ */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  what: string,
+  what: string | (() => string),
   timeoutMs = PATIENCE_MS,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!await condition()) {
-    if (performance.now() > end) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
+    if (performance.now() > end) {
+      const seen = typeof what === "string" ? what : what();
+      throw new Error(`waited ${timeoutMs} ms in vain until ${seen}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
