@@ -21,16 +21,17 @@ interface Run {
 /** The files that take longest, the longest first: started before the others, none of them is left alone at the end. */
 const LONGEST = [
   "tests/simulation/simulation_test.ts",
+  "tests/integration/client_platforms_test.ts",
   "tests/e2e/page_test.ts",
   "tests/e2e/access_test.ts",
-  "tests/e2e/shedding_test.ts",
-  "tests/integration/client_platforms_test.ts",
   "tests/e2e/ws_limits_test.ts",
-  "tests/e2e/ws_failures_test.ts",
-  "tests/simulation/mutants_test.ts",
   "tests/e2e/balancer_test.ts",
+  "tests/e2e/ws_failures_test.ts",
   "tests/e2e/client_connect_test.ts",
+  "tests/e2e/ws_operations_test.ts",
   "tests/integration/redis_registry_test.ts",
+  "tests/contract/registry_test.ts",
+  "tests/simulation/mutants_test.ts",
 ];
 
 /**

@@ -1,17 +1,24 @@
 /**
  * The reference client in Deno, Node 22 and Chromium: every row of the table of close codes, as the protocol document has
- * it, and every failure. Its time and its dice are the test's; servers and connections are real.
+ * X and its dice are the test's; servers and connections are real.
  */
 
 import assert from "node:assert/strict";
 // @ts-types="../../lib/sessions/transport/ws.d.ts"
 import type { WebSocket } from "ws";
-import { type Platform, PLATFORMS, type RemoteSubject } from "../support/client_platforms.ts";
-import type { SubjectEvent, SubjectOptions } from "../support/client_subject.js";
+import {
+  endOf,
+  type Platform,
+  PLATFORM_NAMES,
+  play,
+  sessionOf,
+  testOn,
+  urlOf,
+} from "../support/client_platforms.ts";
 import { type CloseCodeRow, closeCodeTable, refusalsOf } from "../support/close_code_table.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
-import { freePort, Redis } from "../support/redis.ts";
+import { freePort } from "../support/redis.ts";
 import { ScriptedWebSocket, type Visitor } from "../support/scripted_websocket.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -30,20 +37,8 @@ const PATIENCE_MS = 30_000;
 const BEAT_MS = 15_000;
 const ASLEEP_MS = 120_000;
 
-const urlOf = (port: number) => `ws://127.0.0.1:${port}/`;
-
-for (const [name, start] of Object.entries(PLATFORMS)) {
-  // Playwright keeps timers and a connection to its browser process
-  const sanitizers = name === "Chromium" ? { sanitizeOps: false, sanitizeResources: false } : {};
-  const test = (behaviour: string, body: (platform: Platform, t: Deno.TestContext) => Promise<void>) =>
-    Deno.test({
-      name: `client.js in ${name}: ${behaviour}`,
-      ...sanitizers,
-      fn: async (t) => {
-        await using platform = await start();
-        await body(platform, t);
-      },
-    });
+for (const name of PLATFORM_NAMES) {
+  const test = testOn(name);
 
   test("does after each close what the table in the protocol says", async (platform, t) => {
     assert.ok(TABLE.length >= 12);
@@ -258,130 +253,6 @@ for (const [name, start] of Object.entries(PLATFORMS)) {
       });
     }
   });
-
-  test("of a real server: replaced, told to go, killed, frozen, without its Redis", async (platform, t) => {
-    await using redis = await Redis.start();
-    const port = freePort();
-    const flags = ["--redis", redis.url, "--lease", "5", "--port", String(port)];
-    let server = await startServer("ws-server", flags);
-    try {
-      const url = urlOf(port);
-      await t.step("replaced by a newer connection", async () => {
-        await using subject = await play(platform, { url, clientId: "kim и 👨‍👩‍👧" });
-        const sessionId = await sessionOf(subject);
-        assert.deepEqual(await sessionsOf(port), new Map([["kim и 👨‍👩‍👧", sessionId]]));
-        await using newer = await WsClient.establish(port, "kim и 👨‍👩‍👧");
-        const { code, reason, waitMs } = await endOf(subject);
-        assert.deepEqual([code, reason, waitMs], [4409, "replaced by a newer connection", undefined]);
-        assert.deepEqual(await subject.timers(), []);
-        assert.ok(newer.isOpen);
-      });
-      await t.step("refused, since it takes over from nobody", async () => {
-        await using holder = await WsClient.establish(port, "kim");
-        await using subject = await play(platform, { url: `${url}?takeover=no`, clientId: "kim" });
-        const { code, reason, waitMs } = await endOf(subject);
-        assert.deepEqual([code, reason, waitMs], [4408, "the client is connected already", undefined]);
-        assert.deepEqual(await subject.timers(), []);
-        assert.ok(holder.isOpen);
-      });
-      await t.step("its server frozen for longer than a lease", async () => {
-        await using subject = await play(platform, { url, clientId: "frozen" });
-        const before = await sessionOf(subject);
-        server.program.kill("SIGSTOP");
-        await using other = await startServer("ws-server", ["--redis", redis.url, "--lease", "5"]);
-        await until(
-          async () => (await sessionsOf(other.port)).size === 0,
-          "the others no longer count on it",
-        );
-        assert.deepEqual(await subject.untold(), []);
-        server.program.kill("SIGCONT");
-        const { code, waitMs } = await endOf(subject);
-        assert.ok([1006, 1013].includes(code), `it is told, or cut where there is no time left: ${code}`);
-        await subject.advance(waitMs!);
-        assert.notEqual(await sessionAtLast(subject), before);
-      });
-      await t.step("its Redis away: for a moment, and without its data then", async () => {
-        await using subject = await play(platform, { url, clientId: "kim" });
-        const sessionId = await sessionOf(subject);
-        await redis.kill();
-        await redis.restart();
-        await until(
-          async () => (await sessionsOf(port).catch(() => new Map())).get("kim") === sessionId,
-          "the session is announced again",
-        );
-        assert.deepEqual(await subject.untold(), []);
-      });
-      // to a client it is 1013 and 503, which are tried everywhere above; this takes its time
-      if (name === "Deno") {
-        await t.step("its Redis away for longer than a lease", async () => {
-          await using subject = await play(platform, { url, clientId: "kim" });
-          await sessionOf(subject);
-          await redis.kill();
-          const { code, waitMs } = await endOf(subject);
-          assert.equal(code, 1013);
-          await subject.advance(waitMs!);
-          const refused = await endOf(subject); // with 503
-          assert.equal(refused.code, 1006);
-          await redis.restart();
-          await subject.advance(refused.waitMs!);
-          await sessionAtLast(subject);
-        });
-      }
-      await t.step("told to go, and there again", async () => {
-        await using subject = await play(platform, { url, clientId: "kim" });
-        await sessionOf(subject);
-        assert.equal(await server.program.stop("SIGTERM"), 0);
-        const { code, reason, waitMs } = await endOf(subject);
-        assert.equal(code, 1001);
-        const [, withinS] = /^the server is going away; reconnect within (\d+) s$/.exec(reason) ?? [];
-        assert.equal(waitMs, 0.5 * 1000 * Number(withinS), reason);
-        server = await startServer("ws-server", flags);
-        await subject.advance(waitMs!);
-        await sessionAtLast(subject);
-      });
-      await t.step("killed, and there again", async () => {
-        await using subject = await play(platform, { url, clientId: "kim" });
-        await sessionOf(subject);
-        await server[Symbol.asyncDispose]();
-        const { code, waitMs } = await endOf(subject);
-        assert.equal(code, 1006);
-        await subject.advance(waitMs!);
-        const refused = await endOf(subject);
-        server = await startServer("ws-server", flags);
-        await subject.advance(refused.waitMs!);
-        await sessionAtLast(subject);
-      });
-    } finally {
-      await server[Symbol.asyncDispose]();
-    }
-  });
-}
-
-/** A client that ends with its test. */
-async function play(platform: Platform, options: SubjectOptions): Promise<RemoteSubject & AsyncDisposable> {
-  const subject = await platform.play(options);
-  return { ...subject, [Symbol.asyncDispose]: () => subject.close() };
-}
-
-async function sessionOf(subject: RemoteSubject): Promise<string> {
-  const event = await subject.next() as SubjectEvent;
-  assert.equal(event[0], "session", `expected a session: ${JSON.stringify(event)}`);
-  return event[1] as string;
-}
-
-async function endOf(subject: RemoteSubject): Promise<{ code: number; reason: string; waitMs?: number }> {
-  const event = await subject.next() as SubjectEvent;
-  assert.equal(event[0], "end", `expected an end: ${JSON.stringify(event)}`);
-  return event[1] as { code: number; reason: string; waitMs?: number };
-}
-
-/** The session that a client gets when it has come as often as it needs. */
-async function sessionAtLast(subject: RemoteSubject): Promise<string> {
-  while (true) {
-    const [kind, what] = await subject.next() as SubjectEvent;
-    if (kind === "session") return what;
-    if (kind === "end") await subject.advance(what.waitMs!);
-  }
 }
 
 /** A server closes the first connection; whether the client comes again, and after which wait. */

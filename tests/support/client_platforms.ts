@@ -1,9 +1,10 @@
 /** Where the reference client runs: Deno, Node 22 and Chromium, each the real one. */
 
+import assert from "node:assert/strict";
 import { withDeadline } from "../../lib/service/clock.ts";
 import { CLIENT_SCRIPT } from "../../lib/sessions/http/static_file.ts";
 import { Browser } from "./browser.ts";
-import type { Subject, SubjectOptions } from "./client_subject.js";
+import type { Subject, SubjectEvent, SubjectOptions } from "./client_subject.js";
 import { TextLineStream } from "./lines.ts";
 import { node22 } from "../../tools/node22.ts";
 import { passedOn } from "./program.ts";
@@ -120,5 +121,57 @@ class BrowserPlatform implements Platform {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.browser[Symbol.asyncDispose]();
+  }
+}
+
+/** Their names. */
+export const PLATFORM_NAMES = Object.keys(PLATFORMS);
+
+export const urlOf = (port: number) => `ws://127.0.0.1:${port}/`;
+
+/** Registers tests of the client in one of them. */
+export function testOn(name: string) {
+  // Playwright keeps timers and a connection to its browser process
+  const sanitizers = name === "Chromium" ? { sanitizeOps: false, sanitizeResources: false } : {};
+  return (behaviour: string, body: (platform: Platform, t: Deno.TestContext) => Promise<void>) =>
+    Deno.test({
+      name: `client.js in ${name}: ${behaviour}`,
+      ...sanitizers,
+      fn: async (t) => {
+        await using platform = await PLATFORMS[name]!();
+        await body(platform, t);
+      },
+    });
+}
+
+/** A client that ends with its test. */
+export async function play(
+  platform: Platform,
+  options: SubjectOptions,
+): Promise<RemoteSubject & AsyncDisposable> {
+  const subject = await platform.play(options);
+  return { ...subject, [Symbol.asyncDispose]: () => subject.close() };
+}
+
+export async function sessionOf(subject: RemoteSubject): Promise<string> {
+  const event = await subject.next() as SubjectEvent;
+  assert.equal(event[0], "session", `expected a session: ${JSON.stringify(event)}`);
+  return event[1] as string;
+}
+
+export async function endOf(
+  subject: RemoteSubject,
+): Promise<{ code: number; reason: string; waitMs?: number }> {
+  const event = await subject.next() as SubjectEvent;
+  assert.equal(event[0], "end", `expected an end: ${JSON.stringify(event)}`);
+  return event[1] as { code: number; reason: string; waitMs?: number };
+}
+
+/** The session that a client gets when it has come as often as it needs. */
+export async function sessionAtLast(subject: RemoteSubject): Promise<string> {
+  while (true) {
+    const [kind, what] = await subject.next() as SubjectEvent;
+    if (kind === "session") return what;
+    if (kind === "end") await subject.advance(what.waitMs!);
   }
 }
