@@ -31,6 +31,8 @@ export interface CheckerOptions {
   leaseMs: number;
   /** @default "node" */
   transport?: TransportName;
+  /** What others that work on the machine meanwhile may add to the time in which a peer that does not answer is cut, ms. @default 0 */
+  othersMs?: number;
 }
 
 /** Two stamps of one process that are closer than this say nothing about an order; a longer lag is in the history. */
@@ -85,8 +87,10 @@ class Checker {
   readonly leaseMs: number;
   readonly #transport: TransportName;
   readonly #slackMs: number;
+  readonly #othersMs: number;
 
-  constructor(readonly model: Model, { leaseMs, transport = "node" }: CheckerOptions) {
+  constructor(readonly model: Model, { leaseMs, transport = "node", othersMs = 0 }: CheckerOptions) {
+    this.#othersMs = othersMs;
     this.leaseMs = leaseMs;
     this.#transport = transport;
     this.#slackMs = SLACK_MS + model.longestLagMs;
@@ -346,7 +350,7 @@ class Checker {
   #cut(connection: Connection): void {
     const { closeAt, endAt, leaveAt, habit, server } = connection;
     if (habit !== "mute" || closeAt === Infinity) return;
-    const deadline = closeAt + CLOSE_TIMEOUT_MS + this.#slackMs;
+    const deadline = closeAt + CLOSE_TIMEOUT_MS + this.#slackMs + this.#othersMs;
     if (this.model.stopsOf(server).some((stop) => stop.at < deadline && stop.until > closeAt)) return;
     const over = Math.min(this.model.earliest(connection.crowd, endAt), leaveAt);
     if (over > deadline) {

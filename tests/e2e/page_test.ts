@@ -134,7 +134,7 @@ test("the sessions of a killed process go with its lease, and it says when its o
     async () => (await rowsOf(page)).some(([, session]) => session === lateId),
     "it shows what it missed",
   );
-  assert.equal(await countOf(page), 3);
+  await until(async () => await countOf(page) === 3, "all three are counted");
 });
 
 test("behind a balancer it goes on at another process when its own is killed", async (browser) => {
