@@ -15,7 +15,7 @@ import { completionScript } from "./lib/tasks/cli/completions.ts";
 import { EXIT, Unfinished } from "./lib/tasks/cli/failures.ts";
 import { createFlagForm, isFlagForm } from "./lib/tasks/cli/flag_form.ts";
 import { readText } from "./lib/tasks/cli/input.ts";
-import { printable } from "./lib/tasks/cli/texts.ts";
+import { printable } from "./lib/service/printable.ts";
 
 /** 128 and the number of the signal, as shells have it. */
 const EXIT_BY_SIGNAL: Record<string, number> = { SIGINT: 130, SIGTERM: 143 };

@@ -14,6 +14,7 @@ import {
   seconds,
 } from "./lib/service/flags.ts";
 import { configureLog, getLogger } from "./lib/service/log.ts";
+import { printable } from "./lib/service/printable.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
 import { type Coordination, inMemory, inRedis } from "./lib/sessions/coordination.ts";
@@ -187,7 +188,9 @@ function createCommandLine() {
     .action(async ({ endpoint, clientId }: { endpoint: string; clientId?: string }) => {
       using shutdown = listenForShutdown(() => Deno.exit(1));
       const token = Deno.env.get("SOLO_TOKEN");
-      await connect({ endpoint, clientId, token, signal: shutdown.signal, print: console.log });
+      const show = Deno.stdout.isTerminal() ? printable : (text: string) => text; // into a pipe goes exactly what came
+      const print = (line: string) => console.log(show(line));
+      await connect({ endpoint, clientId, token, signal: shutdown.signal, print });
     });
   return program;
 }

@@ -33,11 +33,14 @@ export function messageOf(error: unknown): string {
  * assert.equal(withoutPasswords("no redis://solo:secret@a:6379"), "no redis://solo:***@a:6379");
  * assert.equal(withoutPasswords("redis+sentinel://a,b/m?sentinel_password=secret"), "redis+sentinel://a,b/m?sentinel_password=***");
  * assert.equal(withoutPasswords("redis:/solo:sec@ret/@a"), "redis:/solo:***@a");
+ * assert.equal(withoutPasswords("redis://a:b?c@a is none: write @, / as %40, %2F"), "redis://a:***@a is none: write @, / as %40, %2F");
+ * assert.equal(withoutPasswords("'redis://:it's \"se cret@a' is none"), "'redis://:***@a' is none");
  * ```
  */
 export function withoutPasswords(text: string): string {
   return text
-    .replace(/(:\/*[^\s'":@/]*:)[^\s'"]*@/g, "$1***@")
+    .replace(/(:\/\/[^\s'":@/]*:)[^\n]*@(?=[\w[])/g, "$1***@") // up to the last host: a password may hold anything
+    .replace(/(:\/?[^\s'":@/]*:)[^\s'"]*@/g, "$1***@")
     .replace(/(password=)[^\s'"&]*/g, "$1***");
 }
 

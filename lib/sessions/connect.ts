@@ -4,6 +4,7 @@
 import { WebSocket } from "ws";
 import { ProgramError } from "../service/errors.ts";
 import { EXIT_USAGE } from "../service/flags.ts";
+import { printable } from "../service/printable.ts";
 import { CLOSE_CODES } from "./close_codes.ts";
 
 /** The exit codes of `ws-server connect`, beside 0 for Ctrl-C. */
@@ -18,8 +19,11 @@ export const CONNECT_EXIT_CODES = {
   disconnected: 4,
 } as const;
 
-/** How long a server may take to answer the upgrade. */
+/** How long a server may take to answer the upgrade, with all of what it says: it may say a little now and then for ever. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** So much of a refusal is shown. */
+const MAX_REFUSAL_LENGTH = 1_000;
 
 /** A server says something every 5 s, a PING if nothing else. */
 const SILENCE_MS = 15_000;
@@ -37,6 +41,8 @@ export interface ConnectOptions {
   print: (line: string) => void;
   /** How long the server may say nothing at all before it is given up. @default 15_000 */
   silenceMs?: number;
+  /** How long it may take to answer at first. @default 10_000 */
+  handshakeMs?: number;
 }
 
 /**
@@ -47,18 +53,20 @@ export interface ConnectOptions {
  * @throws {ProgramError} when the connection does not come about or ends, with one of `CONNECT_EXIT_CODES`.
  */
 export async function connect(options: ConnectOptions): Promise<void> {
-  const { signal, print, silenceMs = SILENCE_MS } = options;
+  const { signal, print, silenceMs = SILENCE_MS, handshakeMs = HANDSHAKE_TIMEOUT_MS } = options;
   const url = addressOf(options);
   if (signal.aborted) return;
   const ended = Promise.withResolvers<void>();
   const fail = (exitCode: number, why: string) => ended.reject(new ProgramError(why, { exitCode }));
   const socket = new WebSocket(url, {
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     perMessageDeflate: false,
     headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
   });
 
-  let silence: ReturnType<typeof setTimeout> | undefined;
+  let silence = setTimeout(() => {
+    const why = `cannot connect to ${url.origin}: no answer in ${handshakeMs / 1000} s`;
+    fail(CONNECT_EXIT_CODES.notConnected, why);
+  }, handshakeMs);
   const heard = () => {
     clearTimeout(silence);
     silence = setTimeout(() => {
@@ -73,9 +81,16 @@ export async function connect(options: ConnectOptions): Promise<void> {
   });
   socket.on("unexpected-response", async (_request, response) => {
     let body = "";
-    for await (const piece of response.setEncoding("utf8")) if (body.length < 1000) body += piece;
+    try {
+      for await (const piece of response.setEncoding("utf8")) {
+        if ((body += piece).length >= MAX_REFUSAL_LENGTH) break;
+      }
+    } catch {
+      // it broke on the way: what has come says more than that
+    }
+    body = printable(body.slice(0, MAX_REFUSAL_LENGTH).trim());
     const exitCode = response.statusCode === 400 ? CONNECT_EXIT_CODES.usage : CONNECT_EXIT_CODES.notConnected;
-    fail(exitCode, `${url.origin} answers ${response.statusCode}: ${body.trim() || response.statusMessage}`);
+    fail(exitCode, `${url.origin} answers ${response.statusCode}: ${body || response.statusMessage}`);
   });
   let opened = false;
   socket.on("open", () => opened = true);
@@ -83,7 +98,7 @@ export async function connect(options: ConnectOptions): Promise<void> {
     if (!opened) fail(CONNECT_EXIT_CODES.notConnected, `cannot connect to ${url.origin}: ${error.message}`);
   });
   socket.on("close", (code, reason) => {
-    const why = code === 1006 ? "the connection broke" : `${code} ${reason}`;
+    const why = code === 1006 ? "the connection broke" : `${code} ${printable(String(reason))}`;
     const { replaced, disconnected } = CONNECT_EXIT_CODES;
     fail(code === CLOSE_CODES.replaced.code ? replaced : disconnected, `disconnected: ${why.trim()}`);
   });

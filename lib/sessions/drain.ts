@@ -6,7 +6,7 @@ import { CLOSE_CODES, type CloseCode } from "./close_codes.ts";
 /** No session is closed sooner after the one before it than the system's timers are exact: several are then closed at once. */
 const STEP_MS = 10;
 
-/** What a process that was held up makes good at once, at most: not all that it has missed. */
+/** What a process that was held up makes good at once, at most, beyond the wait that was meant: not all that it has missed. */
 const MAX_STEP_MS = 100;
 
 /**
@@ -77,11 +77,11 @@ export class Drain {
   ): Promise<void> {
     const endsAtMs = clock.nowMs() + this.#endsInMs;
     const left = new Set(sessions);
-    let due = 0, lookedAtMs = clock.nowMs();
+    let due = 0, lookedAtMs = clock.nowMs(), waitMs = 0;
     while (left.size > 0 && !signal.aborted) {
       const nowMs = clock.nowMs();
       const perMs = Math.max(this.#perSecond / 1000, left.size / Math.max(1, endsAtMs - nowMs));
-      due += Math.min(nowMs - lookedAtMs, MAX_STEP_MS) * perMs;
+      due += Math.min(nowMs - lookedAtMs, waitMs + MAX_STEP_MS) * perMs;
       lookedAtMs = nowMs;
       for (const session of left) {
         if (due < 1) break;
@@ -90,7 +90,9 @@ export class Drain {
         due--;
         close(session);
       }
-      await delay(clock, Math.max(STEP_MS, (1 - due) / perMs), signal);
+      if (left.size === 0) return;
+      waitMs = Math.max(STEP_MS, (1 - due) / perMs);
+      await delay(clock, waitMs, signal);
     }
   }
 }

@@ -36,11 +36,11 @@ const FORMS =
  */
 export function parseRedisAddress(text: string): RedisAddress {
   const parts = text.match(
-    /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?([^@?#]*)(?:\?([^#]*))?$/,
+    /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?([^@?#]*)(?:\?([^@#]*))?$/,
   );
   if (!parts) {
     throw new TypeError(
-      text.includes("@") ? `${FORMS}; in a password @, / and % are %40, %2F and %25` : FORMS,
+      text.includes("@") ? `${FORMS}; in a password @, /, ?, # and % are %40, %2F, %3F, %23 and %25` : FORMS,
     );
   }
   const [, tls, kind = "single", user = "", hosts, path, query = ""] = parts;

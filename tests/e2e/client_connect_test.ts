@@ -6,6 +6,7 @@ import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { Program, runProgram, startServer } from "../support/program.ts";
 import { freePort } from "../support/redis.ts";
 import { startScriptedServer } from "../support/scripted_server.ts";
+import { Terminal } from "../support/terminal.ts";
 import { ScriptedWebSocket } from "../support/scripted_websocket.ts";
 import { until } from "../support/wait.ts";
 
@@ -105,6 +106,68 @@ Deno.test("ws-server connect: the token is sent as a header, and is no flag", as
   assert.match(stderr, /answers 401: the token is wrong$/m);
   assert.match(head, /^authorization: Bearer a\.b\.c\r$/im);
   assert.doesNotMatch(head, /client_id/);
+});
+
+for (
+  const [what, answer, says] of [
+    ["broke on the way", "content-length: 100\r\n\r\nbusy", /answers 503: busy$/],
+    ["would move the cursor", "content-length: 8\r\n\r\n\x1b[2Jbusy", /answers 503: \\u001b\[2Jbusy$/],
+    ["is long", `content-length: 2000\r\n\r\n${"x".repeat(2000)}`, /answers 503: x{1000}$/],
+  ] as const
+) {
+  Deno.test(`connect: a refusal that ${what} is one line`, async () => {
+    await using server = startScriptedServer(async (peer) => {
+      while ((await peer.hears()).trim() !== "");
+      await peer.says(`HTTP/1.1 503 Service Unavailable\r\n${answer}`);
+    });
+    const { code, stderr } = await run([`--endpoint=http://127.0.0.1:${server.port}`]);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^ERROR: [^\n]+\n$/);
+    assert.match(stderr.trimEnd(), says);
+  });
+}
+
+for (
+  const [what, begin] of [
+    ["head", "HTTP/1.1 101 Switching Protocols\r\n"],
+    ["refusal", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 1000000\r\n\r\n"],
+  ] as const
+) {
+  Deno.test(`connect: a server that goes on and on with its ${what} is given up`, async () => {
+    let over = false;
+    await using server = startScriptedServer(async (peer) => {
+      while ((await peer.hears()).trim() !== "");
+      await peer.says(begin);
+      // a header, or a part of the body, each of which is a sign of life
+      while (!over) await Promise.all([peer.says("x: y\r\n"), new Promise((next) => setTimeout(next, 20))]);
+    });
+    await assert.rejects(
+      connect({
+        endpoint: `http://127.0.0.1:${server.port}`,
+        signal: new AbortController().signal,
+        print: () => {},
+        handshakeMs: 200,
+      }),
+      { exitCode: 1, message: /no answer in 0\.2 s/ },
+    ).finally(() => over = true);
+  });
+}
+
+Deno.test("ws-server connect: a terminal shows what a message would do to it", async () => {
+  await using server = await startServer("ws-server", ["--redis", "off"], {
+    env: { SOLO_OPERATOR_TOKEN: "operators-token-0" },
+  });
+  await using terminal = new Terminal("ws-server", [
+    ...["connect", `--endpoint=http://127.0.0.1:${server.port}`, "--client-id=kim"],
+  ], { TERM: "xterm" });
+  await terminal.shows(/[0-9a-f]{8}-[0-9a-f]{4}-/);
+  const { status } = await fetch(`http://127.0.0.1:${server.port}/sessions/kim/messages`, {
+    method: "POST",
+    headers: { authorization: "Bearer operators-token-0" },
+    body: "\x1b]0;mine\x07\nforged",
+  }).then(async (response) => ({ status: response.status, text: await response.text() }));
+  assert.equal(status, 200);
+  await terminal.shows(/\\u001b\]0;mine\\u0007\\nforged/);
 });
 
 Deno.test("connect: a server that has frozen is given up", async () => {

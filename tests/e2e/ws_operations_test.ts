@@ -168,7 +168,10 @@ for (const transport of TRANSPORTS) {
         }
         assert.equal((await sessionsOf(open.port)).size, 1);
       }
-      await using server = await startOn(transport, ["--operator", "127.0.0.1:0"], { env: ENV });
+      const allowed = { origin: "https://app.example" };
+      await using server = await startOn(transport, [
+        ...["--operator", "127.0.0.1:0", "--allow-origin", allowed.origin],
+      ], { env: ENV });
       const [, port] = await server.program.line(/operators are served at \S*?:(\d+)/);
       const operators = Number(port);
       const { socket } = await establish(server.port, "kim");
@@ -182,7 +185,7 @@ for (const transport of TRANSPORTS) {
           const refused = await ask(operators, method, path, { headers: { authorization } });
           assert.equal(refused.status, 401, `${method} with "${authorization}"`);
         }
-        for (const headers of [foreign, fetched, form]) {
+        for (const headers of [foreign, fetched, form, allowed]) {
           const authorization = `Basic ${btoa(`x:${TOKEN}`)}`; // as a browser sends by itself
           const refused = await ask(operators, method, path, { headers: { authorization, ...headers } });
           assert.equal(refused.status, 403, `${method} with ${JSON.stringify(headers)}`);
@@ -195,6 +198,35 @@ for (const transport of TRANSPORTS) {
         4403,
         "the first frame after its session_id: nothing was sent",
       );
+    },
+  });
+}
+
+for (const transport of TRANSPORTS) {
+  Deno.test({
+    ...testOn(
+      transport,
+      `ws-server --transport ${transport}, operations: who offers another protocol is served in this one`,
+    ),
+    fn: async () => {
+      await using server = await startOn(transport, [], { env: ENV });
+      const { socket, sessionId } = await establish(server.port, "kim");
+      using _socket = socket;
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await connection.write(
+        new TextEncoder().encode(
+          "POST /sessions/kim/messages HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
+            "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n" +
+            `Authorization: Bearer ${TOKEN}\r\nContent-Length: 5\r\n\r\nhello`,
+        ),
+      );
+      const buffer = new Uint8Array(4096);
+      const answer = new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+      if (transport === "deno") {
+        return assert.match(answer, /^HTTP\/1\.1 400 /, "Deno itself refuses a body there");
+      }
+      assert.match(answer, /^HTTP\/1\.1 200 /);
+      assert.match(answer, new RegExp(`etag: "${sessionId}"`, "i"));
     },
   });
 }

@@ -60,6 +60,19 @@ Deno.test("Drain: a rate of a few a second is kept, too", async () => {
   }
 });
 
+Deno.test("Drain: a rate of less than one in the longest step is no slower than it says", async () => {
+  for (const perSecond of [1, 2, 5, 9]) {
+    const { looks } = await closesOf({ count: 8, perSecond, leftMs: 60_000, answerMs: 2500 });
+    const firstAt = looks.findIndex((count) => count > 0);
+    const tookMs = (looks.length - 1 - firstAt) * LOOK_MS;
+    const expectedMs = 7 / perSecond * 1000;
+    assert.ok(
+      Math.abs(tookMs - expectedMs) <= 2 * LOOK_MS,
+      `${perSecond} a second: ${tookMs} ms, not ${expectedMs}`,
+    );
+  }
+});
+
 Deno.test("Drain: where the rate would need too long it goes as fast as it must, and leaves peers their time to answer", async () => {
   const plan = { count: 5000, perSecond: 100, leftMs: 10_000, answerMs: 2500 };
   const { looks, closed } = await closesOf(plan);

@@ -55,6 +55,9 @@ for (
     ["redis://", /Give redis:/],
     ["redis://u:p@ss@a", /Give redis:.*%40, %2F/],
     ["redis://u:p/ss@a", /Give redis:.*%40, %2F/],
+    ["redis://u:p?ss@a", /^Give redis:.*%3F, %23[^"]*$/], // and does not take what is before the ? for an address to repeat
+    ["redis+sentinel://u:p?ss@a/m", /^Give redis:.*%3F, %23[^"]*$/],
+    ["redis://u:p#ss@a", /^Give redis:.*%3F, %23[^"]*$/],
     ["redis://a:0", /"a:0" is none/],
     ["redis://a:port", /"a:port" is none/],
     ["redis+cluster://a,,b", /"" is none/],

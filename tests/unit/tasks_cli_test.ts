@@ -7,7 +7,8 @@ import { type CommonOptions, createTasksCli, type Invocation } from "../../lib/t
 import { serverFailure } from "../../lib/tasks/cli/failures.ts";
 import { createFlagForm, isFlagForm } from "../../lib/tasks/cli/flag_form.ts";
 import { readText } from "../../lib/tasks/cli/input.ts";
-import { listText, printable } from "../../lib/tasks/cli/texts.ts";
+import { printable } from "../../lib/service/printable.ts";
+import { listText } from "../../lib/tasks/cli/texts.ts";
 
 const DEFAULTS: CommonOptions = { host: "h", port: 1, json: false, timeoutMs: undefined };
 

@@ -73,15 +73,16 @@ export class Routes {
     } catch {
       return text(400, "the Host header is not a host name");
     }
+    const { access, operations } = this.#options;
     const page = forOperators ? this.#options.page?.answer(request, path) : undefined;
     const guarded = forOperators ? this.#guarded[path] : undefined;
-    const operable = forOperators && this.#options.access.operable && path.startsWith("/sessions/");
+    const operable = forOperators && access.operable && path.startsWith("/sessions/");
     if (page || guarded || operable) {
-      const refusal = this.#options.access.admitOperator(request);
+      const refusal = operable ? access.admitOperation(request) : access.admitOperator(request);
       if (refusal) return this.#refuse(refusal);
     }
     if (page) return page;
-    const operation = operable ? this.#options.operations.answer(request, path) : undefined;
+    const operation = operable ? operations.answer(request, path) : undefined;
     if (operation) return operation;
     const route = guarded ?? this.#open[path];
     if (!route) return text(404, `no such path; there are ${this.#paths(forOperators).join(", ")}`);

@@ -8,7 +8,12 @@ export const VERSION = "13";
 
 /** Whether a request wants to become a WebSocket. */
 export function wantsUpgrade({ headers }: IncomingRequest): boolean {
-  return headers.get("upgrade")?.toLowerCase() === "websocket";
+  return isWebSocket(headers.get("upgrade"));
+}
+
+/** Whether an `Upgrade` header asks for a WebSocket, and not for something that nobody here speaks. */
+export function isWebSocket(upgrade: string | null | undefined): boolean {
+  return upgrade?.toLowerCase() === "websocket";
 }
 
 /**

@@ -13,7 +13,7 @@ import { addressText } from "../../service/address.ts";
 import { messageOf } from "../../service/errors.ts";
 import { getLogger } from "../../service/log.ts";
 import { Attention, ticks } from "./attention.ts";
-import { acceptKey, handshakeFault } from "./handshake.ts";
+import { acceptKey, handshakeFault, isWebSocket } from "./handshake.ts";
 import { listenOnEach } from "./listen_on_each.ts";
 import { NodeConnection } from "./node_connection.ts";
 import { RESPONSE_HEADERS, text } from "./text.ts";
@@ -131,6 +131,9 @@ export class NodeTransport implements Transport {
       maxHeaderSize: MAX_HEADER_BYTES,
       requireHostHeader: false, // the handler says what is missing
       noDelay: true,
+      // Some clients offer HTTP/2 with every request (`Upgrade: h2c`, by default in Java), and may not be taken at their word: such
+      // a request is one like any other, and as an upgrade it would lose its body. The types do not know of this option yet.
+      ...{ shouldUpgradeCallback: ({ headers }: IncomingMessage) => isWebSocket(headers.upgrade) },
     });
     const respond = this.#responder();
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {

@@ -1,5 +1,6 @@
 import { ProgramError } from "../../service/errors.ts";
 import { EXIT_USAGE } from "../../service/flags.ts";
+import { printable } from "../../service/printable.ts";
 import { TASK_NAMES } from "../catalog.ts";
 import type { TasksClient } from "../client.ts";
 import type { Reply } from "../protocol.ts";
@@ -71,7 +72,7 @@ async function run(
   const { json, server, show } = context;
   const reply = await start(taskName, data, client, context);
   if ("error" in reply) {
-    const message = `${server} did not take the task: ${texts.printable(reply.error)}; try again later`;
+    const message = `${server} did not take the task: ${printable(reply.error)}; try again later`;
     return {
       text: json ? show(JSON.stringify(reply)) : "",
       failure: new ProgramError(message, { exitCode: EXIT.taskFailed }),
@@ -128,7 +129,7 @@ function failureOf(
   const meant = taskName === undefined || TASK_NAMES.includes(taskName)
     ? undefined
     : didYouMean(taskName, TASK_NAMES);
-  const why = error === undefined ? `; for the reason: tasks-cli res ${id}` : `: ${texts.printable(error)}`;
+  const why = error === undefined ? `; for the reason: tasks-cli res ${id}` : `: ${printable(error)}`;
   const hint = meant ? ` (Did you mean ${meant}?)` : "";
   return new ProgramError(`task #${id} ended in error${why}${hint}`, { exitCode: EXIT.taskFailed });
 }

@@ -1,5 +1,6 @@
 /** What tasks-cli writes on standard output, line by line. */
 
+import { printable } from "../../service/printable.ts";
 import type { Reply } from "../protocol.ts";
 
 /** A name from another client is cut after this many characters in a list. */
@@ -26,7 +27,7 @@ export function statusText(id: number, { status }: Reply<"status">): string {
  * import assert from "node:assert/strict";
  * assert.equal(resultText("#4", { status: "success", data: "olleh" }), "Result of task #4: olleh\nStatus: success");
  * assert.equal(resultText("#4", { status: "waiting", data: null }), "Result of task #4: none yet\nStatus: waiting");
- * assert.equal(resultText("#4", { status: "success", data: "a\nb" }, printable), "Result of task #4: a\\nb\nStatus: success");
+ * assert.equal(resultText("#4", { status: "success", data: "a" }, (text) => `<${text}>`), "Result of task #4: <a>\nStatus: success");
  * ```
  */
 export function resultText(
@@ -79,26 +80,6 @@ export function statsText(stats: Reply<"stats">): string {
 export function progressText(id: number, { status, position }: Reply<"status">): string {
   if (position !== undefined) return `Task #${id} waits, place ${position} in the queue`;
   return status === "execute" ? `Task #${id} is executing` : `Task #${id}`;
-}
-
-/** Controls of a terminal and of the direction of text, other line ends, and halves of characters. */
-const UNPRINTABLE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}]/gu;
-
-/**
- * A text from elsewhere as part of one line: what would move the cursor, forge a line or turn the text around is shown,
- * in the notation of JSON, instead of obeyed. What only joins characters, as in many emoji, stays.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(printable("a\nb\x1b[2J \u202e👨‍👩‍👧"), "a\\nb\\u001b[2J \\u202e👨‍👩‍👧");
- * ```
- */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (char) => {
-    const short = JSON.stringify(char).slice(1, -1); // of all these, JSON itself escapes some
-    return short !== char ? short : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
 }
 
 function shortened(text: string): string {

@@ -45,7 +45,7 @@ export interface AccessOptions {
 
 /**
  * Answers for every request, whether it may go on: `check` first and for all, then `admit` for one to connect and
- * `admitOperator` for one to look or to operate. With nothing configured none of them waits for anything.
+ * `admitOperator` for one to look, or `admitOperation` for one to operate. With nothing configured none of them waits for anything.
  */
 export class Access {
   readonly #hosts: HostCheck | undefined;
@@ -131,12 +131,21 @@ export class Access {
   }
 
   /**
-   * Whether a request to look at sessions or to operate on them may go on.
+   * Whether a request to look at sessions may go on.
    *
    * @returns nothing where it may, as always where there is no operators' token.
    */
   admitOperator({ headers }: AccessRequest): Refusal | undefined {
     return this.#operators?.refuse(headers);
+  }
+
+  /**
+   * Whether a request to operate on sessions may go on.
+   *
+   * @returns nothing where it may.
+   */
+  admitOperation(request: AccessRequest): Refusal | undefined {
+    return OriginCheck.refuseOthers(request.headers) ?? this.admitOperator(request);
   }
 
   #byToken(

@@ -48,13 +48,33 @@ export class OriginCheck {
     if (this.#all) return undefined;
     const origin = headers.get("origin");
     if (origin === null) return refuseFetch(headers);
-    const host = headers.get("host") ?? "";
-    if (host !== "" && (origin === `http://${host}` || origin === `https://${host}`)) return undefined;
+    if (isOwn(origin, headers)) return undefined;
     const normal = originOf(origin);
-    if (normal !== undefined && (this.#allowed.has(normal) || isSameHost(normal, host))) return undefined;
+    if (normal !== undefined && this.#allowed.has(normal)) return undefined;
     const advice = normal === undefined ? "" : `: --allow-origin ${normal} would allow them`;
     return refuse("origin", 403, `pages of another origin may not use this service${advice}`);
   }
+
+  /**
+   * The same for what operators do: origins that are allowed are so for clients to connect. A browser that knows the operators'
+   * token sends it with whatever a page of theirs asks for.
+   *
+   * @returns nothing where the request may go on.
+   */
+  static refuseOthers(headers: RequestHeaders): Refusal | undefined {
+    const origin = headers.get("origin");
+    if (origin === null) return refuseFetch(headers);
+    if (isOwn(origin, headers)) return undefined;
+    return refuse("origin", 403, "pages of another origin may not operate on sessions");
+  }
+}
+
+/** Whether a page comes from the service that it asks. */
+function isOwn(origin: string, headers: RequestHeaders): boolean {
+  const host = headers.get("host") ?? "";
+  if (host !== "" && (origin === `http://${host}` || origin === `https://${host}`)) return true;
+  const normal = originOf(origin);
+  return normal !== undefined && isSameHost(normal, host);
 }
 
 /** What a page of another origin embeds or fetches unread; that it leads to us with a link is no harm. */
