@@ -69,6 +69,7 @@ export async function connect(options: ConnectOptions): Promise<void> {
   }, handshakeMs);
   const heard = () => {
     clearTimeout(silence);
+    if (signal.aborted) return; // what still comes while the session ends
     silence = setTimeout(() => {
       fail(CONNECT_EXIT_CODES.disconnected, `disconnected: ${url.origin} said nothing for ${silenceMs} ms`);
     }, silenceMs);
