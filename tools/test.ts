@@ -57,7 +57,7 @@ const SUITES: Record<string, () => Run[]> = {
 };
 
 /** More than one, since tests wait more than they compute. */
-const FILES_PER_CORE = 3;
+const FILES_PER_CORE = 4;
 
 interface Count {
   passed: number;
