@@ -41,6 +41,9 @@ const START_TIMEOUT_MS = 5_000;
 /** The exit code of a process that should be started again: its transport is worn out. `EX_TEMPFAIL`. */
 const EXIT_WORN_OUT = 75;
 
+/** What `--shutdown-timeout` leaves after `--drain-delay` at least, for sessions to be closed in order. */
+const MIN_CLOSING_MS = 1_000;
+
 /** How long `health` waits for an answer. */
 const HEALTH_TIMEOUT_MS = 3_000;
 
@@ -160,7 +163,7 @@ function createCommandLine() {
     .addOption(
       flag("--shutdown-timeout <seconds>", "end at the latest this long after SIGTERM", {
         env: "SOLO_SHUTDOWN_TIMEOUT",
-        parse: seconds({ min: 1 }),
+        parse: seconds({ min: MIN_CLOSING_MS / 1000 }),
         default: 30_000,
         defaultText: "30",
       }),
@@ -197,6 +200,7 @@ function createCommandLine() {
 
 /** @returns the exit code. */
 async function serve(flags: Flags): Promise<number> {
+  checkShutdown(flags);
   await using _log = await configureLog({
     level: flags.logLevel,
     format: flags.logFormat,
@@ -246,6 +250,18 @@ async function serve(flags: Flags): Promise<number> {
   await server.drain({ delayMs: flags.drainDelay, timeoutMs: flags.shutdownTimeout });
   log.info("stopped");
   return signal.aborted ? 0 : EXIT_WORN_OUT;
+}
+
+/** A drain that ends before it has begun to close would cut everybody without a word. */
+function checkShutdown({ drainDelay, shutdownTimeout }: Flags): void {
+  if (shutdownTimeout >= drainDelay + MIN_CLOSING_MS) return;
+  throw new ProgramError(
+    `--drain-delay ${drainDelay / 1000} leaves no time to close sessions within --shutdown-timeout ` +
+      `${shutdownTimeout / 1000}: give --shutdown-timeout ${
+        (drainDelay + MIN_CLOSING_MS) / 1000
+      } or more, or a shorter delay`,
+    { exitCode: EXIT_USAGE },
+  );
 }
 
 function redisUrl(text: string): string {

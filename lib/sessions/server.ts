@@ -201,6 +201,9 @@ export class SessionServer implements SessionHost {
         await delay(DRAIN_LOOK_MS, undefined, { signal });
       }
     } catch {
+      // the signal: what is left is dropped
+    }
+    if (this.#connections > 0) {
       log.warn("no time left: dropping {count} connections", { count: this.#connections });
     }
     this.#list.end();

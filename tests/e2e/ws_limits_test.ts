@@ -80,7 +80,8 @@ for (const transport of TRANSPORTS) {
 }
 
 Deno.test("ws-server on a second signal: exits at once", async () => {
-  await using server = await startServer("ws-server", ["--redis", "off", "--drain-delay", "3600"]);
+  const args = ["--redis", "off", "--drain-delay", "3600", "--shutdown-timeout", "3700"];
+  await using server = await startServer("ws-server", args);
   server.program.kill("SIGINT");
   await server.program.line(/SIGINT: shutting down/);
   assert.equal(await server.program.stop("SIGINT"), 1);
@@ -93,10 +94,13 @@ Deno.test(
   ),
   async () => {
     for (const transport of TRANSPORTS) {
-      await using server = await startOn(transport, ["--drain-delay", "3600", "--shutdown-timeout", "1"]);
-      await using client = await WsClient.establish(server.port, "kim");
+      await using server = await startOn(transport, ["--shutdown-timeout", "1"]);
+      using client = await RawWebSocket.connect(server.port, "kim", { answersClose: false });
+      await client.text();
       assert.equal(await server.program.stop("SIGTERM"), 0);
-      await client.end();
+      assert.equal((await client.close()).code, 1001);
+      // one that does not answer would otherwise be waited for twice as long, and then be gone
+      assert.match(server.program.text.stderr, /no time left: dropping 1 connections/, transport);
     }
   },
 );
@@ -128,6 +132,14 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
       [["--redis", "localhost"], /^ERROR: .*Give redis:\/\/<host>:<port>.*\n$/],
       [["--lease", "soon"], /^ERROR: .*Give a number of seconds, 1 or more.*\n$/],
       [["--transport", "bun"], /^ERROR: .*Allowed choices are auto, deno, node.*\n$/],
+      [
+        ["--redis", "off", "--drain-delay", "2", "--shutdown-timeout", "1"],
+        /^ERROR: --drain-delay 2 leaves no time .* --shutdown-timeout 1: give --shutdown-timeout 3 or more.*\n$/,
+      ],
+      [
+        ["--redis", "off", "--drain-delay", "30"],
+        /^ERROR: .*--shutdown-timeout 30: give --shutdown-timeout 31.*\n$/,
+      ],
       [["--max-messages", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
       [["--max-connections", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
     ] as const
