@@ -425,7 +425,34 @@ Deno.test("ws-server, operations: a registry that does not answer is 503, and no
   cluster.redis.thaw();
   for (const { status, text, headers } of answers) {
     assert.equal(status, 503, text);
+    assert.match(
+      text,
+      /^(perhaps: |the session registry has no answer: Redis (did not answer|is not connected))/,
+    );
     assert.equal(headers.get("retry-after"), "1");
+  }
+});
+
+Deno.test("ws-server, operations: where Redis answers and knows too little, 503 says of whom nothing was heard", async () => {
+  await using cluster = await startCluster({ nodes: 2 });
+  cluster.servers[1]!.program.kill("SIGSTOP"); // may hold any session, and says nothing of them
+  const operate = ({ port }: { port: number }) =>
+    Promise.all([
+      ask(port, "GET", pathOf("kim")),
+      ask(port, "DELETE", `${pathOf("kim")}?block=1`, ifMatch(UNKNOWN_ID)),
+      say(port, "kim", "hello"),
+    ]);
+  for (const { status, text } of await operate(await cluster.add())) {
+    assert.equal(status, 503, text);
+    assert.match(text, /^the session registry has no answer: this process has yet to hear from the others/);
+  }
+  await cluster.redis.command("FLUSHALL");
+  for (const { status, text } of await operate(cluster.servers[0]!)) {
+    assert.equal(status, 503, text);
+    assert.match(
+      text,
+      /^the session registry has no answer: Redis may have lost data, and has yet to hear from all processes/,
+    );
   }
 });
 

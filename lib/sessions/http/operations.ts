@@ -1,5 +1,6 @@
 /** `/sessions/<id>` and `/sessions/<id>/messages`: what operators do with the session of one client. */
 
+import { printable } from "../../service/printable.ts";
 import { checkClientId, ClientIdError } from "../client_id.ts";
 import {
   type Condition,
@@ -99,7 +100,7 @@ export class Operations {
     try {
       entry = await this.#options.registry.find(clientId);
     } catch (error) {
-      return unreachable(error, "");
+      return unreachable(error);
     }
     if (!entry) return missing({ kind: "nobody" });
     if (!meets(condition, entry.sessionId)) return missing({ kind: "other" });
@@ -124,7 +125,7 @@ export class Operations {
     try {
       result = await this.#options.registry.end(clientId, { condition, blockMs });
     } catch (error) {
-      return unreachable(error, ": the session may have been told to end, ask again");
+      return unreachable(error, "the session may have been told to end, ask again");
     }
     switch (result.kind) {
       case "ended":
@@ -152,7 +153,7 @@ export class Operations {
     try {
       result = await this.#options.registry.send(clientId, message, condition);
     } catch (error) {
-      return unreachable(error, ": nothing was sent");
+      return unreachable(error, "nothing was sent");
     }
     switch (result.kind) {
       case "sent":
@@ -254,9 +255,11 @@ function missing({ kind }: Missing): Response {
   return text(412, "another session is established than If-Match names");
 }
 
-function unreachable(error: unknown, known: string): Response {
+/** @param known What can be said all the same. */
+function unreachable(error: unknown, known?: string): Response {
   if (!(error instanceof RegistryUnreachableError)) throw error;
-  return unavailable(`the session registry does not answer${known}`);
+  const why = `the session registry has no answer: ${printable(error.message)}`;
+  return unavailable(known === undefined ? why : `${why}; ${known}`);
 }
 
 function unavailable(line: string): Response {

@@ -182,10 +182,14 @@ export class Operations {
   async #ask(script: string, clientId: string, args: string[], asked = { maybe: false }): Promise<string[]> {
     const { store, clock, lease, leaseMs } = this.#options;
     const endMs = clock.nowMs() + leaseMs * PATIENCE;
-    let why = "Redis is not connected, or this process has yet to hear from the others";
+    let why: string;
     for (;;) {
       const { terms } = lease;
-      if (terms && store.connected) {
+      if (!store.connected) {
+        why = "Redis is not connected";
+      } else if (!terms) {
+        why = "this process has yet to hear from the others";
+      } else {
         const { node, connection, generation, validUntilMs } = terms;
         asked.maybe = true;
         const reply = await store.operate<string[]>(script, clientId, [
@@ -197,8 +201,12 @@ export class Operations {
           (answer !== "unsettled" || reply.length > 1);
         if (known) return reply;
         asked.maybe = false;
-        if (answer === "unsettled") why = "Redis may have lost data, and has yet to hear from all processes";
-        else lease.hurry();
+        if (answer === "unsettled") {
+          why = "Redis may have lost data, and has yet to hear from all processes";
+        } else {
+          why = "this process has yet to renew its lease";
+          lease.hurry();
+        }
       }
       if (this.#isClosed || clock.nowMs() > endMs) throw new RegistryUnreachableError(why);
       await delay(clock, RETRY_MS, this.#closed.signal);
