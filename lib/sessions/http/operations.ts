@@ -200,16 +200,29 @@ function targetOf(path: string): Target | undefined {
 }
 
 /**
+ * An element of a list of entity tags, with the comma after it (RFC 9110, sections 5.6.1.2 and 8.8.3): it may be empty, and a
+ * tag may have commas in it.
+ */
+const TAG_ELEMENT = /[ \t]*(?:(W\/)?"([\x21\x23-\x7E\x80-\xFF]*)"[ \t]*)?(?:,|$)/gy;
+
+/**
  * The condition in an `If-Match` header (RFC 9110, section 13.1.1).
  *
- * A weak tag is the same as no session: there are none.
+ * Tags are compared strongly: a weak one names no session.
  */
 function conditionOf(header: string | null): Condition {
   if (header === null) return undefined;
   if (header.trim() === "*") return "*";
-  const tags = header.split(",").map((tag) => /^\s*(W\/)?"([\x21\x23-\x7E]*)"\s*$/.exec(tag));
-  if (tags.includes(null)) throw new BadRequest(400, 'If-Match is not "<session_id>"');
-  return tags.filter((tag) => tag![1] === undefined).map((tag) => tag![2]!);
+  const sessionIds: string[] = [];
+  let end = 0;
+  for (const [element, weak, tag] of header.matchAll(TAG_ELEMENT)) {
+    end += element.length;
+    if (tag !== undefined && weak === undefined) sessionIds.push(tag);
+  }
+  if (end < header.length) {
+    throw new BadRequest(400, 'If-Match is not "<session_id>", several of them with commas between, or *');
+  }
+  return sessionIds;
 }
 
 /** For how many seconds the client is to be blocked. */
