@@ -128,6 +128,11 @@ for (const transport of TRANSPORTS) {
         ...["", "0", "-1", "1.5", "86401", "1e2", "x", "60&block=61"].map((block) =>
           [400, "DELETE", `${path}?block=${block}`] as [number, string, string]
         ),
+        ...["blok=60", "block=60&x", "Block=60", "=60", "%0A"].map((query) =>
+          [400, "DELETE", `${path}?${query}`] as [number, string, string]
+        ),
+        [400, "GET", `${path}?block=60`],
+        [400, "POST", `${path}/messages?block=60`, { body: "x" }],
         [400, "POST", `${path}/messages`, { body: "" }],
         [400, "POST", `${path}/messages`, { body: Uint8Array.of(0x61, 0xff) }],
         [413, "POST", `${path}/messages`, { body: "x".repeat(64 * 1024 + 1) }],
@@ -145,6 +150,10 @@ for (const transport of TRANSPORTS) {
         assert.equal(status, expected, `${method} ${path} ${JSON.stringify(request[2])}: ${text}`);
         assert.match(text, /^[^\n]+\n$/, `${method} ${path} is answered with one line`);
       }
+      assert.equal(
+        (await ask(port, "DELETE", `${path}?blok=60`)).text,
+        'the parameter "blok" is unknown: only block is known here\n',
+      );
       assert.equal((await ask(port, "PUT", path)).headers.get("allow"), "GET, HEAD, DELETE");
       assert.equal((await ask(port, "PUT", `${path}/messages`)).headers.get("allow"), "POST");
       assert.equal((await ask(port, "GET", path)).text, `${clientId} ${sessionId}\n`, "nothing was ended");

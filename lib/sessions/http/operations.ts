@@ -94,7 +94,8 @@ export class Operations {
     return response;
   }
 
-  async #find({ method, headers }: IncomingRequest, clientId: string): Promise<Response> {
+  async #find({ method, url, headers }: IncomingRequest, clientId: string): Promise<Response> {
+    parametersOf(url);
     const condition = conditionOf(headers.get("if-match"));
     let entry;
     try {
@@ -118,7 +119,7 @@ export class Operations {
 
   async #end({ url, headers }: IncomingRequest, clientId: string): Promise<Response> {
     const condition = conditionOf(headers.get("if-match"));
-    const blockS = blockOf(new URLSearchParams(queryOf(url)));
+    const blockS = blockOf(parametersOf(url, "block"));
     const blockMs = blockS === undefined ? undefined : blockS * 1000;
     const blocked = blockS === undefined ? "" : `; the client is refused for ${blockS} s`;
     let result;
@@ -146,7 +147,8 @@ export class Operations {
     }
   }
 
-  async #send({ body, headers }: IncomingRequest, clientId: string): Promise<Response> {
+  async #send({ url, body, headers }: IncomingRequest, clientId: string): Promise<Response> {
+    parametersOf(url);
     const condition = conditionOf(headers.get("if-match"));
     const message = await textOf(body);
     let result;
@@ -223,6 +225,21 @@ function conditionOf(header: string | null): Condition {
     throw new BadRequest(400, 'If-Match is not "<session_id>", several of them with commas between, or *');
   }
   return sessionIds;
+}
+
+/**
+ * The parameters of a request. One that nobody knows is no less than a mistake: what was to be blocked would be let in again.
+ *
+ * @param known The only one that there may be.
+ */
+function parametersOf(url: string, known?: string): URLSearchParams {
+  const parameters = new URLSearchParams(queryOf(url));
+  for (const name of parameters.keys()) {
+    if (name === known) continue;
+    const instead = known === undefined ? "there are none here" : `only ${known} is known here`;
+    throw new BadRequest(400, `the parameter "${printable(name)}" is unknown: ${instead}`);
+  }
+  return parameters;
 }
 
 /** For how many seconds the client is to be blocked. */
