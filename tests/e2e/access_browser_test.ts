@@ -59,7 +59,7 @@ class Guarded implements AsyncDisposable {
     const { pathname } = new URL(request.url);
     const get = (name: string) =>
       this.overPlainHttp && name.startsWith("sec-fetch") ? null : request.headers.get(name);
-    const refused = this.#access?.check({ url: request.url, headers: { get } });
+    const refused = this.#access?.check({ method: request.method, url: request.url, headers: { get } });
     if (refused) return new Response(refused.line, refused);
     if (pathname === "/page") {
       return new Response("<title>a page</title>", { headers: { "content-type": "text/html" } });

@@ -199,6 +199,9 @@ for (const transport of TRANSPORTS) {
       const foreign = { origin: "https://evil.example" };
       const fetched = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors" };
       const form = { origin: "null", "content-type": "text/plain" };
+      const posted = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+      const formed = await ask(operators, "POST", "/sessions/kim/messages", { headers: posted, body: "x" });
+      assert.equal(formed.status, 403, "a form of another page");
       for (const [method, path] of requests) {
         assert.equal(await statusOf(server.port, method, path), 404, `${method} at the clients' port`);
         for (const authorization of ["", "Bearer wrong", `Basic ${btoa("x:wrong")}`]) {

@@ -133,7 +133,11 @@ Deno.test("accessOf: the flags make the access that they describe", async () => 
   ]));
   const claims = { device: "kim", aud: "solo", iss: "id", exp: inSeconds(60) };
   const admit = async (token: string) =>
-    await access.admit({ url: "/", headers: new Headers({ authorization: `Bearer ${token}` }) }, {
+    await access.admit({
+      method: "GET",
+      url: "/",
+      headers: new Headers({ authorization: `Bearer ${token}` }),
+    }, {
       remoteAddress: "::1",
     });
   const admitted = await admit(await signWithSecret(SECRET, claims));
@@ -142,12 +146,22 @@ Deno.test("accessOf: the flags make the access that they describe", async () => 
     assert.equal((await admit(await signWithSecret(SECRET, { ...claims, ...wrong }))).kind, "refused");
   }
   const operator = (token: string) =>
-    access.admitOperator({ url: "/sessions", headers: new Headers({ authorization: `Bearer ${token}` }) })
+    access.admitOperator({
+      method: "GET",
+      url: "/sessions",
+      headers: new Headers({ authorization: `Bearer ${token}` }),
+    })
       ?.status;
   assert.equal(operator("operators-token-0"), undefined);
   assert.equal(operator("operators-token-1"), 401);
-  assert.equal(access.check({ url: "/", headers: new Headers({ host: "app.example" }) }), undefined);
-  assert.equal(access.check({ url: "/", headers: new Headers({ host: "evil.example" }) })?.status, 421);
+  assert.equal(
+    access.check({ method: "GET", url: "/", headers: new Headers({ host: "app.example" }) }),
+    undefined,
+  );
+  assert.equal(
+    access.check({ method: "GET", url: "/", headers: new Headers({ host: "evil.example" }) })?.status,
+    421,
+  );
 });
 
 Deno.test("Access.open: says what is left open, once, and nothing where nothing is", async () => {
@@ -186,8 +200,14 @@ Deno.test("Access: no secret and no token is ever logged, whatever comes", async
     "y".repeat(64 * 1024),
   ];
   for (const token of tokens) {
-    await access.admit({ url: `/?token=${token}`, headers: new Headers() }, { remoteAddress: "::1" });
-    await access.admit({ url: "/", headers: new Headers({ authorization: `Bearer ${token}` }) }, {
+    await access.admit({ method: "GET", url: `/?token=${token}`, headers: new Headers() }, {
+      remoteAddress: "::1",
+    });
+    await access.admit({
+      method: "GET",
+      url: "/",
+      headers: new Headers({ authorization: `Bearer ${token}` }),
+    }, {
       remoteAddress: "::1",
     });
   }

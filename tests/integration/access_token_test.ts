@@ -38,7 +38,7 @@ async function withSecret(rules: Partial<TokenRules> = {}): Promise<Access> {
 
 async function admit(access: Access, token: string | undefined, query = ""): Promise<Admission | Refusal> {
   const headers = new Headers(token === undefined ? {} : { authorization: `Bearer ${token}` });
-  return await access.admit({ url: `/?${query}`, headers }, { remoteAddress: "127.0.0.1" });
+  return await access.admit({ method: "GET", url: `/?${query}`, headers }, { remoteAddress: "127.0.0.1" });
 }
 
 /** The client_id of an admission, else the status. */
@@ -207,7 +207,9 @@ Deno.test("Access.admit: a session ends with its token, to the millisecond", asy
 
 Deno.test("Access.admit: a browser's token comes in a subprotocol, and solo is the answer", async () => {
   const headers = new Headers({ "sec-websocket-protocol": `solo, solo.token.${await ec.sign(GOOD)}` });
-  const decision = await (await withKeys()).admit({ url: "/", headers }, { remoteAddress: "127.0.0.1" });
+  const decision = await (await withKeys()).admit({ method: "GET", url: "/", headers }, {
+    remoteAddress: "127.0.0.1",
+  });
   assert.deepEqual({ ...decision, endsAtMs: 0 }, {
     kind: "admitted",
     clientId: "kim",

@@ -29,7 +29,7 @@ async function admit(
   { query = "", headers = {}, from = "10.0.0.1" }: Asked,
 ) {
   const access = await Access.open({ origins: [], hosts: [], ...options });
-  return access.admit({ url: `http://localhost/?${query}`, headers: new Headers(headers) }, {
+  return access.admit({ method: "GET", url: `http://localhost/?${query}`, headers: new Headers(headers) }, {
     remoteAddress: from,
   });
 }
@@ -49,12 +49,19 @@ Deno.test({
     assert.match(told(await admit({}, { query: "client_id=a&client_id=a" })), /^400 .* more than once/);
     assert.match(told(await admit({}, { query: "client_id=%E2%80%AEmik" })), /^400 .* direction/);
     const access = await Access.open({ origins: [] });
-    const decision = access.admit({ url: "/?client_id=kim&token=a&token=b", headers: new Headers() }, {
+    const decision = access.admit({
+      method: "GET",
+      url: "/?client_id=kim&token=a&token=b",
+      headers: new Headers(),
+    }, {
       remoteAddress: "::1",
     });
     assert.deepEqual(decision, { kind: "admitted", clientId: "kim", protocol: undefined });
     assert.equal(access.operable, false);
-    assert.equal(access.admitOperator({ url: "/sessions", headers: new Headers() }), undefined);
+    assert.equal(
+      access.admitOperator({ method: "GET", url: "/sessions", headers: new Headers() }),
+      undefined,
+    );
   },
 });
 
@@ -246,7 +253,7 @@ for (
       const access = await Access.open({ origins: [], operatorToken: { value: TOKEN } });
       assert.equal(access.operable, true);
       const headers = new Headers(authorization === undefined ? {} : { authorization });
-      const refusal = access.admitOperator({ url: "/sessions", headers });
+      const refusal = access.admitOperator({ method: "GET", url: "/sessions", headers });
       assert.equal(refusal?.status ?? 200, status);
       if (refusal) assert.match(refusal.headers["www-authenticate"]!, /^Basic realm=.*, Bearer realm=/);
     },

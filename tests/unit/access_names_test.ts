@@ -9,9 +9,13 @@ import { OriginCheck, originOf } from "../../lib/sessions/http/access/origin.ts"
 const permissions = "none";
 
 /** What a request with these headers is answered, 200 where it may go on. */
-async function statusOf(options: Partial<AccessOptions>, headers: Record<string, string>): Promise<number> {
+async function statusOf(
+  options: Partial<AccessOptions>,
+  headers: Record<string, string>,
+  method = "GET",
+): Promise<number> {
   const access = await Access.open({ origins: [], hosts: [], ...options });
-  return access.check({ url: "/", headers: new Headers(headers) })?.status ?? 200;
+  return access.check({ method, url: "/", headers: new Headers(headers) })?.status ?? 200;
 }
 
 const LONG = "a".repeat(60_000);
@@ -239,6 +243,17 @@ for (
   });
 }
 
+for (const [method, status] of [["GET", 200], ["HEAD", 200], ["POST", 403], ["DELETE", 403]] as const) {
+  Deno.test({
+    name: `Access.check: a page of another origin that navigates with ${method} is ${status}`,
+    permissions,
+    fn: async () => {
+      const headers = { host: "localhost", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+      assert.equal(await statusOf({}, headers, method), status);
+    },
+  });
+}
+
 Deno.test({
   name: "Access.check: what leads here by DNS rebinding has the Host of its Origin, and is 421",
   permissions,
@@ -255,7 +270,8 @@ Deno.test({
   permissions,
   fn: () => {
     const check = new OriginCheck([]);
-    const statusAt = (origin: string, host: string) => check.refuse(new Headers({ origin, host }))?.status;
+    const statusAt = (origin: string, host: string) =>
+      check.refuse({ method: "GET", headers: new Headers({ origin, host }) })?.status;
     fc.assert(fc.property(
       fc.constantFrom("http", "https"),
       fc.domain(),
@@ -292,7 +308,10 @@ Deno.test({
     );
     fc.assert(fc.property(fc.array(parts, { maxLength: 7 }), fc.array(parts, { maxLength: 4 }), (o, h) => {
       const [origin, host] = [o.join(""), h.join("")];
-      if (check.refuse({ get: (name) => ({ origin, host })[name] ?? null }) !== undefined) return;
+      if (
+        check.refuse({ method: "GET", headers: { get: (name) => ({ origin, host })[name] ?? null } }) !==
+          undefined
+      ) return;
       if (origin === `http://${host}` || origin === `https://${host}`) return;
       assert.equal(new URL(origin).hostname, new URL(`http://${host}`).hostname);
     }));

@@ -100,8 +100,8 @@ export class Access {
    *
    * @returns nothing where it may.
    */
-  check({ headers }: AccessRequest): Refusal | undefined {
-    return this.#hosts?.refuse(headers.get("host")) ?? this.#origins.refuse(headers);
+  check(request: AccessRequest): Refusal | undefined {
+    return this.#hosts?.refuse(request.headers.get("host")) ?? this.#origins.refuse(request);
   }
 
   /**
@@ -145,7 +145,7 @@ export class Access {
    * @returns nothing where it may.
    */
   admitOperation(request: AccessRequest): Refusal | undefined {
-    return OriginCheck.refuseOthers(request.headers) ?? this.admitOperator(request);
+    return OriginCheck.refuseOthers(request) ?? this.admitOperator(request);
   }
 
   #byToken(

@@ -2,6 +2,7 @@
 
 /** What has to be known of a request. A `Request` is one, and whatever another transport makes of its own. */
 export interface AccessRequest {
+  readonly method: string;
   /** Absolute, or from the path on. */
   readonly url: string;
   readonly headers: RequestHeaders;

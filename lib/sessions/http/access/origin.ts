@@ -1,6 +1,6 @@
 /** Which pages may use the service: those that come from it, and those that are named. */
 
-import { type Refusal, refuse, type RequestHeaders } from "./decision.ts";
+import { type AccessRequest, type Refusal, refuse, type RequestHeaders } from "./decision.ts";
 import { urlOfHost } from "./host.ts";
 
 /** Scheme, host and perhaps a port, as RFC 6454, section 6.2, and the Fetch standard write an origin. */
@@ -26,6 +26,9 @@ export function originOf(text: string): string | undefined {
   return url?.host ? `${url.protocol}//${url.host}` : undefined;
 }
 
+/** What has to be known of a request to say which page it comes from. */
+type PageRequest = Pick<AccessRequest, "method" | "headers">;
+
 /**
  * Refuses what pages of other origins ask for.
  *
@@ -44,10 +47,11 @@ export class OriginCheck {
   }
 
   /** @returns nothing where the request may go on. */
-  refuse(headers: RequestHeaders): Refusal | undefined {
+  refuse(request: PageRequest): Refusal | undefined {
     if (this.#all) return undefined;
+    const { headers } = request;
     const origin = headers.get("origin");
-    if (origin === null) return refuseFetch(headers);
+    if (origin === null) return refuseFetch(request);
     if (isOwn(origin, headers)) return undefined;
     const normal = originOf(origin);
     if (normal !== undefined && this.#allowed.has(normal)) return undefined;
@@ -61,9 +65,10 @@ export class OriginCheck {
    *
    * @returns nothing where the request may go on.
    */
-  static refuseOthers(headers: RequestHeaders): Refusal | undefined {
+  static refuseOthers(request: PageRequest): Refusal | undefined {
+    const { headers } = request;
     const origin = headers.get("origin");
-    if (origin === null) return refuseFetch(headers);
+    if (origin === null) return refuseFetch(request);
     if (isOwn(origin, headers)) return undefined;
     return refuse("origin", 403, "pages of another origin may not operate on sessions");
   }
@@ -77,11 +82,12 @@ function isOwn(origin: string, headers: RequestHeaders): boolean {
   return normal !== undefined && isSameHost(normal, host);
 }
 
-/** What a page of another origin embeds or fetches unread; that it leads to us with a link is no harm. */
-function refuseFetch(headers: RequestHeaders): Refusal | undefined {
+/** What a page of another origin embeds, fetches unread or has a form post; that it leads to us with a link is no harm. */
+function refuseFetch({ method, headers }: PageRequest): Refusal | undefined {
   const site = headers.get("sec-fetch-site");
   if (site === null || (site !== "cross-site" && site !== "same-site")) return undefined;
-  if (headers.get("sec-fetch-mode") === "navigate") return undefined;
+  const looks = method === "GET" || method === "HEAD";
+  if (looks && headers.get("sec-fetch-mode") === "navigate") return undefined;
   return refuse("origin", 403, "pages of another origin may not use this service");
 }
 
