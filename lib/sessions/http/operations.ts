@@ -150,6 +150,7 @@ export class Operations {
   async #send({ url, body, headers }: IncomingRequest, clientId: string): Promise<Response> {
     parametersOf(url);
     const condition = conditionOf(headers.get("if-match"));
+    if (Number(headers.get("content-length")) > MAX_MESSAGE_BYTES) throw tooLong();
     const message = await textOf(body);
     let result;
     try {
@@ -254,6 +255,10 @@ function blockOf(query: URLSearchParams): number | undefined {
   return seconds;
 }
 
+function tooLong(): BadRequest {
+  return new BadRequest(413, `messages are limited to ${MAX_MESSAGE_BYTES / 1024} KiB`);
+}
+
 /** A body as text, read no further than it may be long. */
 async function textOf(body: IncomingRequest["body"]): Promise<string> {
   const chunks: Uint8Array[] = [];
@@ -267,9 +272,7 @@ async function textOf(body: IncomingRequest["body"]): Promise<string> {
   } catch {
     throw new BadRequest(400, "the message did not arrive to its end");
   }
-  if (bytes > MAX_MESSAGE_BYTES) {
-    throw new BadRequest(413, `messages are limited to ${MAX_MESSAGE_BYTES / 1024} KiB`);
-  }
+  if (bytes > MAX_MESSAGE_BYTES) throw tooLong();
   if (bytes === 0) throw new BadRequest(400, "the message is empty");
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(

@@ -16,11 +16,10 @@ import { Attention, ticks } from "./attention.ts";
 import { acceptKey, handshakeFault, isWebSocket } from "./handshake.ts";
 import { listenOnEach } from "./listen_on_each.ts";
 import { NodeConnection } from "./node_connection.ts";
-import { RESPONSE_HEADERS, text } from "./text.ts";
+import { text } from "./text.ts";
 import {
   CLOSE_TIMEOUT_MS,
   type IncomingRequest,
-  MAX_MESSAGE_BYTES,
   type RequestInfo,
   type Transport,
   type TransportOptions,
@@ -48,6 +47,12 @@ const HOLD_MS = 10;
 
 /** The longest head of a request. */
 const MAX_HEADER_BYTES = 16 * 1024;
+
+/**
+ * As much of a body is taken after its request was answered: many clients read the answer only when they have written all, and
+ * lose it when they are cut before. How long that may take, `REQUEST_TIMEOUT_MS` says.
+ */
+const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
 /** What a client is told whose request is none, by the code of the error. */
 const CLIENT_ERRORS: Record<string, [status: number, line: string]> = {
@@ -137,15 +142,8 @@ export class NodeTransport implements Transport {
     });
     const respond = this.#responder();
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      if (Number(request.headers["content-length"] ?? 0) <= MAX_MESSAGE_BYTES) {
-        return respond(request, response);
-      }
-      response.writeHead(413, {
-        ...RESPONSE_HEADERS,
-        "content-type": "text/plain; charset=utf-8",
-        connection: "close",
-      });
-      response.end(`a body is limited to ${MAX_MESSAGE_BYTES / 1024} KiB\n`);
+      response.prependOnceListener("finish", () => discardBody(request));
+      return respond(request, response);
     });
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head).catch((error) => {
@@ -184,13 +182,16 @@ export class NodeTransport implements Transport {
     return getRequestListener(
       async (request, { incoming, outgoing }) => {
         const info = new Info(incoming.socket as Socket, outgoing as ServerResponse);
-        const result = await this.#options.handler(request, info);
+        const { method, url, headers } = request;
+        const body = bodyOf(incoming as IncomingMessage);
+        const result = await this.#options.handler({ method, url, headers, body }, info);
         if (result instanceof Response) return result;
         return text(400, handshakeFault(request) ?? "this request cannot be upgraded");
       },
       {
         hostname: "localhost", // of a request without a Host header, as HTTP/1.0 allows
         overrideGlobalObjects: false,
+        autoCleanupIncoming: false, // `discardBody` does
         errorHandler: (error) => {
           if (error instanceof Error && error.name === "RequestError") {
             return text(400, "the Host header or the target of the request is not what HTTP allows");
@@ -276,6 +277,24 @@ class Info implements RequestInfo {
 }
 
 function ignore(): void {}
+
+/** A body that may be left in the middle: that of a `Request` would take the connection, and the answer, with it. */
+function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
+  return ReadableStream.from(incoming.iterator({ destroyOnReturn: false }));
+}
+
+/** Reads what the handler has left of a body, to a bound, so that the connection can go on or the client reads its answer. */
+function discardBody(incoming: IncomingMessage): void {
+  if (incoming.readableEnded || incoming.destroyed) return;
+  let bytes = 0;
+  incoming.on("error", ignore);
+  incoming.on("data", (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > MAX_DISCARDED_BYTES) incoming.destroy();
+  });
+  incoming.resume();
+  incoming.read(0); // a body that nobody has begun to read is taken without a bound, once all listeners have been told
+}
 
 /** Answers on a socket that no `ServerResponse` stands before, and ends the connection. */
 function answer(socket: Socket, response: Response): void {
