@@ -28,7 +28,7 @@ const LONGEST = [
   "tests/e2e/balancer_test.ts",
   "tests/e2e/ws_failures_test.ts",
   "tests/e2e/client_connect_test.ts",
-  "tests/e2e/ws_operations_test.ts",
+  "tests/e2e/ws_operations_cluster_test.ts",
   "tests/integration/redis_registry_test.ts",
   "tests/contract/registry_test.ts",
   "tests/simulation/mutants_test.ts",
