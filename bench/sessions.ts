@@ -11,6 +11,7 @@ import { benchConnect } from "./sessions_connect.ts";
 import { benchDrain } from "./sessions_drain.ts";
 import { benchIdle } from "./sessions_idle.ts";
 import { benchListing } from "./sessions_listing.ts";
+import { benchLookUp } from "./sessions_look_up.ts";
 import { benchOverlap } from "./sessions_overlap.ts";
 import { benchRedis } from "./sessions_redis.ts";
 import { benchTakeover } from "./sessions_takeover.ts";
@@ -21,6 +22,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   takeover: benchTakeover,
   idle: benchIdle,
   listing: benchListing,
+  "look-up": benchLookUp,
   overlap: benchOverlap,
   token: benchToken,
   drain: benchDrain,

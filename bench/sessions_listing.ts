@@ -14,19 +14,19 @@ const ENTRIES = 100_000;
 const ROUNDS = 9;
 const BATCH = 1000;
 const ONE_HASH = "one-hash";
-/** Longer than the whole measurement. */
-const LEASE_MS = 600_000;
+/** The lease of what `fill` enters: longer than the whole measurement. */
+export const FILL_LEASE_MS = 600_000;
 
 export async function benchListing(): Promise<void> {
   printHeading(`Listing: ${ENTRIES} sessions, ${ROUNDS} times in turn, from the request to the last byte`);
   await using redis = await Redis.start();
-  await fill(redis.url);
+  await fill(redis.url, ENTRIES);
   await copyToOneHash(redis);
   for (const transport of TRANSPORTS) await compare(transport, redis);
 }
 
 async function compare(transport: Transport, redis: Redis): Promise<void> {
-  await using server = await withRedis(transport, redis.url, "--lease", String(LEASE_MS / 1000)).start();
+  await using server = await withRedis(transport, redis.url, "--lease", String(FILL_LEASE_MS / 1000)).start();
   await using probe = new WorkerProcess(new URL("sessions_probe.ts", import.meta.url));
   const ask = (request: ProbeRequest) => probe.ask<number>(request);
 
@@ -67,8 +67,8 @@ async function compare(transport: Transport, redis: Redis): Promise<void> {
   printAim(`${transport}: no stall over 50 ms: the longest is ${longest.toFixed(1)} ms`, longest <= 50);
 }
 
-/** Enters the sessions of one node, in the true form, by the project's own script. */
-async function fill(url: string): Promise<void> {
+/** Enters sessions of one node, `client-0` and so on, in the true form, by the project's own script. */
+export async function fill(url: string, count: number): Promise<void> {
   const connected = Promise.withResolvers<void>();
   const store = new RedisStore({
     connect: redisAt(url, "{solo}"),
@@ -83,21 +83,24 @@ async function fill(url: string): Promise<void> {
   await connected.promise;
   const node = "bench";
   const { connection } = store;
-  const lease = await store.renew({
-    node,
-    connection,
-    leaseMs: LEASE_MS,
-    mode: "join",
-    generation: "",
-    joins: "0",
-    nodes: [],
-    epochUs: 0,
-    formerNode: "",
-  });
-  if (lease.answer !== "held") throw new Error(`the lease was answered ${lease.answer}`);
-  const { generation } = lease;
-  for (let start = 0; start < ENTRIES; start += BATCH) {
-    await Promise.all(Array.from({ length: BATCH }, (_, i) =>
+  let generation = "";
+  for (const mode of ["join", "joining"] as const) {
+    const lease = await store.renew({
+      node,
+      connection,
+      leaseMs: FILL_LEASE_MS,
+      mode,
+      generation,
+      joins: "1000", // it has been told of every other, who wait for that
+      nodes: [],
+      epochUs: 0,
+      formerNode: "",
+    });
+    if (lease.answer !== "held") throw new Error(`the lease was answered ${lease.answer}`);
+    ({ generation } = lease);
+  }
+  for (let start = 0; start < count; start += BATCH) {
+    await Promise.all(Array.from({ length: Math.min(BATCH, count - start) }, (_, i) =>
       store.claim({
         clientId: `client-${start + i}`,
         sessionId: crypto.randomUUID(),
@@ -108,7 +111,7 @@ async function fill(url: string): Promise<void> {
         established: true,
         generation,
         connection,
-        validUntilMs: Date.now() + LEASE_MS,
+        validUntilMs: Date.now() + FILL_LEASE_MS,
       })));
   }
   await store.close();

@@ -70,7 +70,8 @@ async function measure(
   pids: number[],
 ): Promise<Sample> {
   const cpu = () => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
-  const before = { cpu: cpu(), redis: replace ? await roundTrips(ports) : undefined };
+  const redis = replace ? await roundTrips(ports) : undefined;
+  const before = { cpu: cpu(), redis };
   const request: LoadRequest = { kind: "bursts", ports, clients, bursts, replace };
   const latencies = await load.ask<number[]>(request);
   const used = cpu() - before.cpu;
@@ -85,8 +86,9 @@ async function measure(
   };
 }
 
-/** The commands that servers have sent to Redis so far, and the time they took, from their `/metrics`. */
+/** The commands that servers have sent to Redis so far, and the time they took, from their `/metrics`, which may be a second old. */
 async function roundTrips(ports: number[]): Promise<{ ms: number; count: number }> {
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
   const sum = { ms: 0, count: 0 };
   for (const port of ports) {
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();

@@ -16,6 +16,8 @@ interface Run {
   what: string;
   files: string[];
   programs: "sources" | "bundles" | "executables";
+  /** How many are run side by side. More than one: tests wait more than they compute, but for the crowds among the long ones. */
+  filesPerCore: number;
 }
 
 /** The files that take longest, the longest first: started before the others, none of them is left alone at the end. */
@@ -32,6 +34,8 @@ const LONGEST = [
   "tests/integration/redis_registry_test.ts",
   "tests/contract/registry_test.ts",
   "tests/simulation/mutants_test.ts",
+  "tests/long/redis_failover_test.ts",
+  "tests/long/chaos_test.ts",
 ];
 
 /**
@@ -48,16 +52,20 @@ const EXECUTABLES = [
 
 /** `quick` is what a change is tried with again and again; `long` is what takes its time by nature. */
 const SUITES: Record<string, () => Run[]> = {
-  quick: () => [{ what: "all but the long ones", files: filesIn(foldersBut("long")), programs: "sources" }],
+  quick: () => [
+    {
+      what: "all but the long ones",
+      files: filesIn(foldersBut("long")),
+      programs: "sources",
+      filesPerCore: 4,
+    },
+  ],
   long: () => [
-    { what: "the long ones", files: filesIn(["long"]), programs: "sources" },
-    { what: "end to end", files: filesIn(["e2e"]), programs: "bundles" },
-    { what: "what can be tried anywhere", files: EXECUTABLES, programs: "executables" },
+    { what: "the long ones", files: filesIn(["long"]), programs: "sources", filesPerCore: 1 },
+    { what: "end to end", files: filesIn(["e2e"]), programs: "bundles", filesPerCore: 4 },
+    { what: "what can be tried anywhere", files: EXECUTABLES, programs: "executables", filesPerCore: 2 },
   ],
 };
-
-/** More than one, since tests wait more than they compute. */
-const FILES_PER_CORE = 4;
 
 interface Count {
   passed: number;
@@ -127,7 +135,7 @@ function compile(): boolean {
 }
 
 /** Runs `deno test` and shows what it prints; one that ends without a count, or badly, counts as a failure. */
-async function test({ files, programs }: Run, filter: string | undefined): Promise<Count> {
+async function test({ files, programs, filesPerCore }: Run, filter: string | undefined): Promise<Count> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--preload=tests/support/harness.ts"],
@@ -135,7 +143,7 @@ async function test({ files, programs }: Run, filter: string | undefined): Promi
       ...files,
     ],
     env: {
-      DENO_JOBS: String(FILES_PER_CORE * navigator.hardwareConcurrency),
+      DENO_JOBS: String(filesPerCore * navigator.hardwareConcurrency),
       ...Deno.env.toObject(),
       SOLO_PROGRAMS: programs,
     },

@@ -167,6 +167,7 @@ for (const transport of TRANSPORTS) {
     Deno.test(`${transport} and RFC 6455, ${chapter}: nobody else notices, and nothing is left`, async (t) => {
       await using server = await startOn(transport);
       await using witness = await WsClient.establish(server.port, "witness");
+      await sessionsOf(server.port); // the connection that this is asked by is kept
       const before = await openDescriptors(server.program.pid);
       for (const [what, bytes, outcomes] of cases) {
         const outcome = of(outcomes, transport);

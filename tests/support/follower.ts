@@ -17,9 +17,11 @@ export class Follower implements AsyncDisposable {
   static async start({ events }: { events: SessionEvents }): Promise<Follower> {
     const stop = new AbortController();
     const items = events.follow(stop.signal)[Symbol.asyncIterator]();
-    const { value } = await withDeadline(items.next(), PATIENCE_MS, "no position");
-    if (value?.kind !== "position") throw new Error(`expected a position, got ${value?.kind}`);
-    return new Follower(items, stop, value.id);
+    while (true) {
+      const { value } = await withDeadline(items.next(), PATIENCE_MS, "no position");
+      if (value?.kind === "position") return new Follower(items, stop, value.id);
+      if (value?.kind !== "lost") throw new Error(`expected a position, got ${value?.kind}`); // lost: it tries again
+    }
   }
 
   async item(): Promise<FollowItem> {
