@@ -25,7 +25,7 @@ const LONGEST = [
   "tests/simulation/simulation_test.ts",
   "tests/integration/client_platforms_test.ts",
   "tests/e2e/page_test.ts",
-  "tests/e2e/access_test.ts",
+  "tests/e2e/access_tokens_test.ts",
   "tests/e2e/ws_limits_test.ts",
   "tests/e2e/balancer_test.ts",
   "tests/e2e/ws_failures_test.ts",

@@ -1,83 +1,14 @@
-/** Who may connect and who may look, asked of the program over either transport. What pages can do is tested beside. */
+/** Who may connect and who may look, asked of the program over either transport. What tokens and pages can do is tested beside. */
 
 import assert from "node:assert/strict";
-import { withDeadline } from "../../lib/service/clock.ts";
-import { LASTING_LEASE_S, sessionsOf } from "../support/cluster.ts";
+import { ask, basic, bearer, connect, type HeaderFields, refusals, start, test } from "../support/access.ts";
+import { sessionsOf } from "../support/cluster.ts";
 import { EventReader } from "../support/event_reader.ts";
-import { commandOf, PROGRAMS, runProgram, type Server, startServer } from "../support/program.ts";
-import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
-import { Redis } from "../support/redis.ts";
-import { inSeconds, KeyServer, keySetOf, signer, signWithSecret, temporaryFile } from "../support/tokens.ts";
-import { PATIENCE_MS, until } from "../support/wait.ts";
+import { runProgram } from "../support/program.ts";
+import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const SECRET = "0123456789abcdef0123456789abcdef";
 const OPERATOR_TOKEN = "operators-token-0";
-const TRANSPORTS = ["deno", "node"] as const;
-
-type Transport = typeof TRANSPORTS[number];
-type Headers = Record<string, string>;
-
-function test(behaviour: string, body: (transport: Transport) => Promise<void>): void {
-  for (const transport of TRANSPORTS) {
-    Deno.test(`ws-server --transport ${transport}: ${behaviour}`, () => body(transport));
-  }
-}
-
-function start(transport: Transport, args: string[] = [], env: Record<string, string> = {}): Promise<Server> {
-  return startServer("ws-server", ["--redis", "off", "--transport", transport, ...args], { env });
-}
-
-/** The status of an answer and its head in small letters. Who becomes a session has been told its session_id. */
-async function ask(
-  port: number,
-  target: string,
-  headers: Headers = {},
-): Promise<{ status: number; head: string }> {
-  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  const lines = Object.entries({ host: `127.0.0.1:${port}`, ...headers })
-    .map(([name, value]) => `${name}: ${value}\r\n`);
-  const request = new TextEncoder().encode(`GET ${target} HTTP/1.1\r\n${lines.join("")}\r\n`);
-  const written = writeAll(connection, request).catch(() => {}); // refused before it was read to its end
-  const buffer = new Uint8Array(4096);
-  let [text, status] = ["", 0];
-  const isComplete = () => {
-    const end = text.indexOf("\r\n\r\n");
-    status = Number(text.split(" ", 2)[1]);
-    return end >= 0 && (status !== 101 || text.length > end + "\r\n\r\n".length);
-  };
-  while (!isComplete()) {
-    const count = await withDeadline(connection.read(buffer), PATIENCE_MS, `no answer to ${target}`);
-    if (count === null) throw new Error(`the answer to ${target} ended after: ${text}`);
-    text += new TextDecoder("latin1").decode(buffer.subarray(0, count));
-  }
-  await written;
-  return { status, head: text.split("\r\n\r\n", 1)[0]!.toLowerCase() };
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
-}
-
-/** The same for a request to upgrade; who is let in leaves at once. */
-function connect(port: number, query: string, headers: Headers = {}) {
-  return ask(port, `/?${query}`, {
-    connection: "Upgrade",
-    upgrade: "websocket",
-    "sec-websocket-version": "13",
-    "sec-websocket-key": "c29sbyB0ZXN0IGtleSAxMg==",
-    ...headers,
-  });
-}
-
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-const basic = (password: string) => ({ authorization: `Basic ${btoa(`anyone:${password}`)}` });
-
-async function refusals(port: number, headers?: Headers): Promise<Record<string, number>> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`, { headers })).text();
-  const found = text.matchAll(/^solo_connections_refused_total\{reason="([^"]+)"\} (\d+)$/gm);
-  return Object.fromEntries(Array.from(found, ([, reason, count]) => [reason, Number(count)]));
-}
 
 test("Host and Origin are looked at in every request, and each refusal is counted", async (transport) => {
   await using server = await start(transport, [
@@ -85,7 +16,7 @@ test("Host and Origin are looked at in every request, and each refusal is counte
   ]);
   const { port } = server;
   const here = `127.0.0.1:${port}`;
-  const table: [headers: Headers, upgrade: number, get: number][] = [
+  const table: [headers: HeaderFields, upgrade: number, get: number][] = [
     [{}, 101, 200],
     [{ host: "localhost" }, 101, 200],
     [{ host: `[::1]:${port}` }, 101, 200],
@@ -136,225 +67,13 @@ test("every answer forbids other origins to embed it", async (transport) => {
       ["/client.js", {}, 200],
       ["/healthz", { origin: "null" }, 403],
       ["/", { upgrade: "websocket" }, 400],
-    ] as [string, Headers, number][]
+    ] as [string, HeaderFields, number][]
   ) {
     const { status, head } = await ask(server.port, target, headers);
     assert.equal(status, expected, target);
     assert.match(head, /x-content-type-options: nosniff/, `${target} ${status}`);
     assert.match(head, /cross-origin-resource-policy: same-origin/, `${target} ${status}`);
   }
-});
-
-test("tokens: each that is not to be believed is 401, wherever it comes", async (transport) => {
-  const [rsa, ec, ed, other] = await Promise.all([
-    signer("RS256", "rsa"),
-    signer("ES256", "ec"),
-    signer("EdDSA", "ed"),
-    signer("EdDSA", "ed"),
-  ]);
-  await using keys = new KeyServer(() => Response.json(keySetOf(rsa, ec, ed)));
-  await using server = await start(transport, [
-    ...["--auth-jwks", keys.url, "--auth-audience", "solo", "--auth-issuer", "idp"],
-  ]);
-  const good = { sub: "kim", aud: "solo", iss: "idp", exp: inSeconds(3600) };
-  const publicBytes = new TextEncoder().encode(JSON.stringify(ed.publicJwk));
-  const [header, payload, signature] = (await ed.sign(good)).split(".");
-  const encode = (value: unknown) => btoa(JSON.stringify(value)).replace(/=+$/, "");
-  const table: [what: string, token: string | undefined, status: number][] = [
-    ["RS256", await rsa.sign(good), 101],
-    ["ES256", await ec.sign(good), 101],
-    ["EdDSA", await ed.sign(good), 101],
-    ["no end", await ed.sign({ ...good, exp: undefined }), 101],
-    ["missing", undefined, 401],
-    ["nonsense", "nonsense", 401],
-    ["expired", await ed.sign({ ...good, exp: inSeconds(-1) }), 401],
-    ["not yet valid", await ed.sign({ ...good, nbf: inSeconds(60) }), 401],
-    ["another audience", await ed.sign({ ...good, aud: "other" }), 401],
-    ["no audience", await ed.sign({ ...good, aud: undefined }), 401],
-    ["another issuer", await ed.sign({ ...good, iss: "other" }), 401],
-    ["no claim", await ed.sign({ ...good, sub: undefined }), 401],
-    ["a claim that is no client_id", await ed.sign({ ...good, sub: "a\nb" }), 401],
-    ["another key of this name", await other.sign(good), 401],
-    ["an unknown key", await ed.sign(good, { kid: "unknown" }), 401],
-    ["another payload", `${header}.${encode({ ...good, sub: "victim" })}.${signature}`, 401],
-    ["no signature", `${header}.${payload}.`, 401],
-    ["alg none", `${encode({ alg: "none" })}.${payload}.`, 401],
-    ["HS256 with the public key", await signWithSecret(publicBytes, good), 401],
-    ["a key of another kind", await ed.sign(good, { kid: "rsa" }), 401],
-    ["too long", await ed.sign({ ...good, pad: "x".repeat(8 * 1024) }), 401],
-  ];
-  const { port } = server;
-  for (const [what, token, status] of table) {
-    const places: [where: string, query: string, headers: Headers][] = token === undefined
-      ? [["nowhere", "client_id=kim", {}]]
-      : [
-        ["header", "", bearer(token)],
-        ["header, with client_id", "client_id=kim", bearer(token)],
-        ["subprotocol", "", { "sec-websocket-protocol": `solo, solo.token.${token}` }],
-        ["query", `token=${token}`, {}],
-      ];
-    for (const [where, query, headers] of places) {
-      const { status: seen, head } = await connect(port, query, headers);
-      assert.equal(seen, status, `${what}, by ${where}`);
-      if (status === 401) assert.match(head, /^www-authenticate: bearer/m);
-      if (where === "subprotocol" && status === 101) assert.match(head, /^sec-websocket-protocol: solo\r?$/m);
-    }
-  }
-  const token = await ed.sign(good);
-  assert.equal((await connect(port, "client_id=lee", bearer(token))).status, 403);
-  assert.equal((await connect(port, `token=${token}`, bearer(token))).status, 400);
-  assert.equal((await connect(port, "", { "sec-websocket-protocol": `solo.token.${token}` })).status, 400);
-  const { status } = await connect(port, "", bearer("x".repeat(64 * 1024)));
-  assert.ok([400, 401, 431].includes(status), `64 KiB: ${status}`); // of a head that the transport finds too long
-  assert.equal((await ask(port, "/sessions")).status, 200, "who may look is another question");
-});
-
-test("a token whose claim is not the client_id ends nobody's session", async (transport) => {
-  await using server = await start(transport, [], { SOLO_AUTH_SECRET: SECRET });
-  const tokenOf = (sub: string) => signWithSecret(SECRET, { sub, exp: inSeconds(3600) });
-  const kim = await RawWebSocket.connect(server.port, "kim", { headers: bearer(await tokenOf("kim")) });
-  using _kim = kim;
-  const { text: sessionId } = await kim.text();
-  const attacks: [query: string, headers: Headers][] = [
-    ["client_id=kim", {}],
-    ["client_id=kim", bearer(await tokenOf("lee"))],
-    ["client_id=kim", bearer(await tokenOf("Kim"))],
-    ["client_id=kim", bearer(await signWithSecret("f".repeat(32), { sub: "kim" }))],
-    [`client_id=kim&token=${await tokenOf("lee")}`, {}],
-    ["client_id=kim", { "sec-websocket-protocol": `solo, solo.token.${await tokenOf("lee")}` }],
-    ["client_id=lee&client_id=kim", bearer(await tokenOf("lee"))],
-  ];
-  for (let round = 0; round < 10; round++) {
-    const answers = await Promise.all(
-      attacks.map(([query, headers]) => connect(server.port, query, headers)),
-    );
-    assert.deepEqual(answers.map(({ status }) => status), [401, 403, 403, 401, 403, 403, 400]);
-  }
-  assert.deepEqual([...await sessionsOf(server.port)], [["kim", sessionId]]);
-  using _newer = await RawWebSocket.connect(server.port, "kim", { headers: bearer(await tokenOf("kim")) });
-  assert.equal(
-    (await kim.close()).code,
-    4409,
-    "the first frame after the session_id: nothing has come before",
-  );
-});
-
-Deno.test("ws-server: in a cluster whose processes are killed and stopped no token ends another's session", async () => {
-  await using redis = await Redis.start();
-  const add = () =>
-    startServer("ws-server", ["--redis", redis.url, "--lease", String(LASTING_LEASE_S)], {
-      env: { SOLO_AUTH_SECRET: SECRET },
-    });
-  await using first = await add();
-  await using second = await add();
-  await using doomed = await add();
-  const tokenOf = (sub: string) => signWithSecret(SECRET, { sub, exp: inSeconds(3600) });
-  const holders = await Promise.all(Array.from({ length: 20 }, async (_, i) => {
-    const { port } = i % 2 === 0 ? first : second;
-    return await RawWebSocket.connect(port, `holder ${i}`, { headers: bearer(await tokenOf(`holder ${i}`)) });
-  }));
-  const ids = await Promise.all(holders.map(async (holder) => (await holder.text()).text));
-  const ends: number[] = [];
-  const watching = holders.map(async (holder) => {
-    for (let frame; (frame = await holder.frame()) !== undefined;) {
-      if (frame.opcode === OPCODES.ping) await holder.send(OPCODES.pong, frame.payload);
-      if (frame.opcode === OPCODES.close) ends.push(new DataView(frame.payload.buffer).getUint16(0));
-    }
-  });
-  let over = false;
-  let refused = 0;
-  const attack = async (id: number, ports: number[]) => {
-    const tokens = [
-      await tokenOf(`attacker ${id}`),
-      await signWithSecret("f".repeat(32), { sub: "holder 0" }),
-    ];
-    for (let i = 0; !over; i++) {
-      const port = ports[i % ports.length]!;
-      const headers = bearer(tokens[i % 2]!);
-      // a process that has been killed answers nobody, which is no success either
-      const answer = await connect(port, `client_id=holder%20${i % 20}`, headers).catch(() => undefined);
-      assert.ok(
-        answer === undefined || [401, 403, 503].includes(answer.status),
-        `answered ${answer?.status}`,
-      );
-      if (answer) refused++;
-    }
-  };
-  const ports = [first.port, second.port, doomed.port];
-  const attackers = Promise.all([1, 2, 3].map((id) => attack(id, ports)));
-  attackers.catch(() => {}); // waited for in the end
-  try {
-    for (let round = 0; round < 5; round++) {
-      await until(() => refused > 100 * (round + 1), "attackers are at it");
-      second.program.kill("SIGSTOP");
-      await new Promise((resolve) => setTimeout(resolve, 300)); // far less than a lease
-      second.program.kill("SIGCONT");
-      if (round === 2) doomed.program.kill("SIGKILL");
-    }
-  } finally {
-    over = true;
-    await attackers;
-  }
-  assert.deepEqual(ends, [], "nobody was closed");
-  const sessions = await sessionsOf(first.port);
-  assert.deepEqual(ids.map((_, i) => sessions.get(`holder ${i}`)), ids);
-  for (const holder of holders) holder[Symbol.dispose]();
-  await Promise.all(watching);
-});
-
-test("a session ends with 4401 when its token does, and not before", async (transport) => {
-  await using server = await start(transport, [], { SOLO_AUTH_SECRET: SECRET });
-  const lasting = await signWithSecret(SECRET, { sub: "lasting", exp: inSeconds(3600) });
-  using other = await RawWebSocket.connect(server.port, "lasting", { headers: bearer(lasting) });
-  await other.text();
-  /** Connects with a token that ends soon, but after the connection is there. */
-  const arrive = async (clientId: string, seconds = 3) => {
-    const exp = inSeconds(seconds);
-    const headers = bearer(await signWithSecret(SECRET, { sub: clientId, exp }));
-    const client = await RawWebSocket.connect(server.port, clientId, { headers, anyStatus: true });
-    if (client.answer.status === 101) return { client, exp };
-    client[Symbol.dispose]();
-    assert.ok(Date.now() >= exp * 1000, `refused with ${client.answer.status} before its token has ended`);
-    return await arrive(clientId, 2 * seconds); // a busy machine
-  };
-  const clients = await Promise.all(Array.from({ length: 200 }, (_, i) => arrive(`client ${i}`)));
-  for (const { client, exp } of clients) {
-    using _client = client;
-    await client.text();
-    const { code, reason, atMs } = await client.close();
-    assert.deepEqual([code, reason], [4401, "the token has expired"]);
-    assert.ok(performance.timeOrigin + atMs >= exp * 1000, "not before");
-  }
-  assert.deepEqual([...(await sessionsOf(server.port)).keys()], ["lasting"], "and nobody else's");
-});
-
-test("keys rotate while clients connect", async (transport) => {
-  const [old, next] = await Promise.all([signer("ES256", "old"), signer("ES256", "next")]);
-  await using keys = new KeyServer(() => Response.json(keySetOf(old)));
-  await using server = await start(transport, ["--auth-jwks", keys.url]);
-  let rotated = false;
-  let connected = 0;
-  const come = async (id: number) => {
-    while (!rotated) {
-      const { status } = await connect(server.port, "", bearer(await old.sign({ sub: `client ${id}` })));
-      assert.equal(status, 101, "a client with the old key");
-      connected++;
-    }
-  };
-  const crowd = Promise.all([1, 2, 3].map(come));
-  crowd.catch(() => {}); // it is waited for in the end
-  try {
-    keys.show(keySetOf(old, next));
-    await until(async () => {
-      const { status } = await connect(server.port, "", bearer(await next.sign({ sub: "early" })));
-      return status === 101;
-    }, "the new key is known, without a restart");
-  } finally {
-    rotated = true;
-    await crowd;
-  }
-  assert.ok(connected > 0);
-  assert.ok(keys.asked <= 4, `asked ${keys.asked} times, not for every token that it did not know`);
 });
 
 test("a proxy says who a client is, and nobody else does", async (transport) => {
@@ -385,7 +104,7 @@ test("operators show a token, clients and health checks do not", async (transpor
       ["/metrics", {}],
       ["/", html],
       ["/page/main.js", {}],
-    ] as [string, Headers][]
+    ] as [string, HeaderFields][]
   ) {
     const { status, head } = await ask(port, target, headers);
     assert.equal(status, 401, target);
@@ -420,7 +139,7 @@ test("--operator serves operators there, and not where clients connect", async (
       ["/metrics", {}, 404],
       ["/page/main.js", {}, 404],
       ["/", html, 426],
-    ] as [string, Headers, number][]
+    ] as [string, HeaderFields, number][]
   ) {
     assert.equal((await ask(server.port, target, headers)).status, here, target);
     assert.equal((await ask(operatorPort, target, headers)).status, 200, target);
@@ -450,26 +169,4 @@ Deno.test("ws-server: access that cannot be had stops the start, in one line", a
     assert.match(output.stderr, /^ERROR: .*\n$/m);
     assert.match(output.stderr, says);
   }
-});
-
-Deno.test({
-  name: "ws-server: a new secret in the file counts without a restart" +
-    (PROGRAMS === "executables" ? " (left out: executables may not read where tests can write)" : ""),
-  ignore: PROGRAMS === "executables",
-  fn: async () => {
-    await using file = await temporaryFile(`${SECRET}\n`);
-    const folder = file.path.replace(/\/[^/]+$/, "");
-    await using server = await startServer(
-      "ws-server",
-      ["--redis", "off", "--auth-secret-file", file.path],
-      { command: commandOf("ws-server", [folder]) },
-    );
-    const before = await signWithSecret(SECRET, { sub: "kim" });
-    const after = await signWithSecret("f".repeat(32), { sub: "kim" });
-    assert.equal((await connect(server.port, "", bearer(before))).status, 101);
-    assert.equal((await connect(server.port, "", bearer(after))).status, 401);
-    await Deno.writeTextFile(file.path, "f".repeat(32));
-    await until(async () => (await connect(server.port, "", bearer(after))).status === 101, "it is known");
-    assert.equal((await connect(server.port, "", bearer(before))).status, 401);
-  },
 });
