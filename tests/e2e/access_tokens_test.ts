@@ -173,6 +173,7 @@ test("a session ends with 4401 when its token does, and not before", async (tran
   const lasting = await signWithSecret(SECRET, { sub: "lasting", exp: inSeconds(3600) });
   using other = await RawWebSocket.connect(server.port, "lasting", { headers: bearer(lasting) });
   await other.text();
+  const beats = setInterval(() => other.send(OPCODES.pong), 2_000); // it is not to fall silent, however long this takes
   /** Connects with a token that ends soon, but after the connection is there. */
   const arrive = async (clientId: string, seconds = 3) => {
     const exp = inSeconds(seconds);
@@ -191,6 +192,7 @@ test("a session ends with 4401 when its token does, and not before", async (tran
     assert.deepEqual([code, reason], [4401, "the token has expired"]);
     assert.ok(performance.timeOrigin + atMs >= exp * 1000, "not before");
   }
+  clearInterval(beats);
   assert.deepEqual([...(await sessionsOf(server.port)).keys()], ["lasting"], "and nobody else's");
 });
 
