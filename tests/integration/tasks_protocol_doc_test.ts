@@ -8,7 +8,7 @@ Deno.test("docs/tasks-protocol.md: the server says what the example session says
   const doc = await Deno.readTextFile(new URL("../../docs/tasks-protocol.md", import.meta.url));
   const session = doc.match(/```session\n(.*?)```/s)![1]!.trimEnd().split("\n");
   assert(session.length > 20);
-  await using server = startTasks();
+  await using server = startTasks({ delayFactor: 1 });
   using peer = await Peer.connect(server.port);
   // What the server says of tasks under way is not to depend on how fast a client goes on.
   const atOnce = 1 + session.indexOf('C: {"type":"list"}');
