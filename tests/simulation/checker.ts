@@ -222,6 +222,9 @@ export class Checker implements Witness {
     processes: SimulatedProcess[],
   ): Generator<{ promise: Violation["promise"]; text: string }> {
     const open = this.#open;
+    for (const session of open) {
+      if (session.revoked) yield { promise: 0, text: `${name(session)} is still on its way out` };
+    }
     for (const [clientId, sessions] of Map.groupBy(open, (session) => session.clientId)) {
       const established = sessions.filter((session) => session.established);
       if (sessions.length === 1 && established.length === 1) continue;

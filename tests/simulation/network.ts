@@ -120,6 +120,8 @@ class Lane {
 /** A TCP connection, as its process has it. */
 export class Connection implements RedisConnection, Peer {
   readonly ready: Promise<void>;
+  /** Redis had forgotten its scripts: as with one that breaks, what was sent just before may yet be done, if others have loaded them. */
+  #refused = false;
   /** When its process let go of it, and whether because it had failed. */
   givenUp: { atMs: number; failed: boolean } | undefined;
   readonly #ready = Promise.withResolvers<void>();
@@ -170,7 +172,7 @@ export class Connection implements RedisConnection, Peer {
   }
 
   destroy(): Promise<void> {
-    this.#letGo(false);
+    this.#letGo(this.#refused);
     return Promise.resolve();
   }
 
@@ -180,8 +182,10 @@ export class Connection implements RedisConnection, Peer {
     this.#toProcess.send(() => {
       if ("channel" in value) return this.#listeners.get(value.channel)?.(value.message);
       const waiting = this.#waiting.shift();
-      if ("error" in value) waiting?.reject(new Error(value.error));
-      else waiting?.resolve(value.reply as Reply);
+      if ("error" in value) {
+        this.#refused ||= value.error.startsWith("NOSCRIPT");
+        waiting?.reject(new Error(value.error));
+      } else waiting?.resolve(value.reply as Reply);
     });
   }
 
