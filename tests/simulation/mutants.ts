@@ -57,8 +57,8 @@ function candidates(
 }
 
 const TIME_CHECK = `if time > tonumber(ARGV[9]) then return { "t", "" } end`;
-const CONNECTION_CHECK = `connection ~= ARGV[7] or`;
-const GENERATION_CHECK = `generation.id ~= ARGV[8] or`;
+const CONNECTION_CHECK = `renewed_by == connection and`;
+const GENERATION_CHECK = `generation.id == generation_id and`;
 
 /** By name, each safety mechanism that a cluster can be without. */
 export const MUTANTS: Readonly<Record<string, Mutant>> = {

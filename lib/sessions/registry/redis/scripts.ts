@@ -6,6 +6,7 @@ import endLua from "./lua/end.lua" with { type: "text" };
 import findLua from "./lua/find.lua" with { type: "text" };
 import forgetLua from "./lua/forget.lua" with { type: "text" };
 import generationLua from "./lua/generation.lua" with { type: "text" };
+import leasesLua from "./lua/leases.lua" with { type: "text" };
 import nodesLua from "./lua/nodes.lua" with { type: "text" };
 import operationLua from "./lua/operation.lua" with { type: "text" };
 import releaseLua from "./lua/release.lua" with { type: "text" };
@@ -16,13 +17,13 @@ import takeoversLua from "./lua/takeovers.lua" with { type: "text" };
 
 /** By the name of their operation. */
 export const SCRIPTS = {
-  claim: sharedLua + takeoversLua + claimLua,
-  release: sharedLua + releaseLua,
+  claim: sharedLua + leasesLua + takeoversLua + claimLua,
+  release: sharedLua + leasesLua + releaseLua,
   renew: sharedLua + generationLua + renewLua,
   nodes: sharedLua + nodesLua,
   forget: sharedLua + forgetLua,
-  find: sharedLua + operationLua + findLua,
-  end: sharedLua + operationLua + endLua,
-  send: sharedLua + operationLua + sendLua,
+  find: sharedLua + leasesLua + operationLua + findLua,
+  end: sharedLua + leasesLua + operationLua + endLua,
+  send: sharedLua + leasesLua + operationLua + sendLua,
   blocked: sharedLua + blockedLua,
 } as const;

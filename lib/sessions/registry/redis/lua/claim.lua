@@ -26,12 +26,7 @@
 
 if time > tonumber(ARGV[9]) then return { "t", "" } end
 
-local function alive(node)
-  return tonumber(redis.call("ZSCORE", KEYS[3], node) or 0) > now
-end
-
-local connection = string.match(redis.call("HGET", KEYS[4], ARGV[3]) or "", "^%d+")
-if connection ~= ARGV[7] or generation.id ~= ARGV[8] or not alive(ARGV[3]) then return { "l", "" } end
+if not current(ARGV[3], ARGV[7], ARGV[8]) then return { "l", "" } end
 
 local holders, dead, mine, was_established = {}, {}, nil, false
 for _, h in ipairs(parse(redis.call("HGET", KEYS[2], ARGV[1]))) do

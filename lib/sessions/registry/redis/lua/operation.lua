@@ -13,18 +13,7 @@
 
 if time > tonumber(ARGV[6]) then return { "late" } end
 
-local leases = {}
-local function alive(node)
-  if leases[node] == nil then
-    local lease_end = redis.call("ZSCORE", KEYS[3], node)
-    leases[node] = lease_end ~= false and tonumber(lease_end) > now
-  end
-  return leases[node]
-end
-
--- Who asks by an old connection, or before it has heard of a loss of the data, would be told of a Redis that knows less.
-local connection = string.match(redis.call("HGET", KEYS[4], ARGV[3]) or "", "^%d+")
-if connection ~= ARGV[4] or generation.id ~= ARGV[5] or not alive(ARGV[3]) then return { "lapsed" } end
+if not current(ARGV[3], ARGV[4], ARGV[5]) then return { "lapsed" } end
 
 local holders, established = {}, nil
 for _, h in ipairs(parse(redis.call("HGET", KEYS[2], ARGV[1]))) do

@@ -16,7 +16,7 @@ for _, h in ipairs(parse(redis.call("HGET", KEYS[2], ARGV[1]))) do
   if h.session == ARGV[2] then removed = h else holders[#holders + 1] = h end
 end
 if not removed then return 0 end
-if ARGV[4] == "dead" and tonumber(redis.call("ZSCORE", KEYS[3], removed.node) or 0) > now then return 0 end
+if ARGV[4] == "dead" and alive(removed.node) then return 0 end
 
 local newest = holders[#holders]
 if removed.state == "e" then
