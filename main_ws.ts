@@ -18,6 +18,7 @@ import { printable } from "./lib/service/printable.ts";
 import { aborted, listenForShutdown } from "./lib/service/shutdown.ts";
 import { VERSION } from "./lib/service/version.ts";
 import { type Coordination, inMemory, inRedis } from "./lib/sessions/coordination.ts";
+import { hashTag } from "./lib/sessions/registry/redis/keys.ts";
 import { Access } from "./lib/sessions/http/access/access.ts";
 import { type AccessFlags, accessOf, addAccessFlags } from "./lib/sessions/http/access/access_flags.ts";
 import { connect } from "./lib/sessions/connect.ts";
@@ -274,10 +275,14 @@ function redisUrl(text: string): string {
 }
 
 function redisPrefix(text: string): string {
-  if (text !== "" && !/[{}]/.test(text)) return text;
-  throw new InvalidArgumentError(
-    "Give one or more characters, without { and }: all keys begin with {<prefix>}.",
-  );
+  try {
+    hashTag(text);
+    return text;
+  } catch {
+    throw new InvalidArgumentError(
+      "Give one or more characters, without { and }: all keys begin with {<prefix>}.",
+    );
+  }
 }
 
 function redisUrlOfEnvironment(): string | undefined {

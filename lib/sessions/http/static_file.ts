@@ -10,7 +10,8 @@ export const SCRIPT = "text/javascript; charset=utf-8";
 /** One file as answers to GET and HEAD: whole, compressed, or not at all where the browser has it. */
 export class StaticFile {
   readonly #content: string;
-  readonly #compressed: Uint8Array<ArrayBuffer>;
+  /** Made when it is first asked for: a program that serves nobody needs none. */
+  #compressed: Uint8Array<ArrayBuffer> | undefined;
   readonly #headers: Record<string, string>;
   /** Names the content, in quotes. */
   readonly #tag: string;
@@ -18,7 +19,6 @@ export class StaticFile {
   /** @param headers Beside those that every file has. */
   constructor(type: string, content: string, headers: Record<string, string> = {}) {
     this.#content = content;
-    this.#compressed = new Uint8Array(gzipSync(content, { level: 9 }));
     this.#tag = `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;
     this.#headers = {
       ...headers,
@@ -34,6 +34,7 @@ export class StaticFile {
       return new Response(null, { status: 304, headers: this.#headers });
     }
     const compress = headers.get("accept-encoding")?.includes("gzip");
+    if (compress) this.#compressed ??= new Uint8Array(gzipSync(this.#content, { level: 9 }));
     return new Response(method === "HEAD" ? null : compress ? this.#compressed : this.#content, {
       headers: compress ? { ...this.#headers, "content-encoding": "gzip" } : this.#headers,
     });

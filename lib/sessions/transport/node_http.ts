@@ -183,8 +183,15 @@ export class NodeTransport implements Transport {
       async (request, { incoming, outgoing }) => {
         const info = new Info(incoming.socket as Socket, outgoing as ServerResponse);
         const { method, url, headers } = request;
-        const body = bodyOf(incoming as IncomingMessage);
-        const result = await this.#options.handler({ method, url, headers, body }, info);
+        const seen = {
+          method,
+          url,
+          headers,
+          get body() {
+            return bodyOf(incoming as IncomingMessage);
+          },
+        };
+        const result = await this.#options.handler(seen, info);
         if (result instanceof Response) return result;
         return text(400, handshakeFault(request) ?? "this request cannot be upgraded");
       },
