@@ -1,5 +1,6 @@
 /** A service that is rolled, one process after the other: who is told what, and how the others are met by those who come back. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { startServer } from "../tests/support/program.ts";
 import { Redis } from "../tests/support/redis.ts";
 import type { DrainReport, DrainRequest } from "./sessions_drain_load.ts";
@@ -49,7 +50,7 @@ async function benchOne(transport: Transport): Promise<void> {
   const lookUntil = async (settled: () => Promise<boolean> | boolean) => {
     do {
       await look();
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await delay(LOOK_MS);
     } while (!await settled());
   };
   const everyone = async () => await ask<number>({ kind: "established" }) === CLIENTS;
@@ -59,7 +60,7 @@ async function benchOne(transport: Transport): Promise<void> {
   const rows: string[][] = [];
   const reports: DrainReport[] = [];
   for (const [i, server] of servers.entries()) {
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await delay(PAUSE_MS);
     await ask({ kind: "forget" });
     let code: number | undefined;
     server.program.stop("SIGTERM").then((exit) => code = exit);

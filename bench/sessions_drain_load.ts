@@ -1,5 +1,6 @@
 /** Clients that do what the reason of a close says, in a process of their own. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { LoadClient } from "./support/load_client.ts";
 import { answerRequests } from "./support/worker_process.ts";
 
@@ -39,10 +40,6 @@ let report = nothing();
 
 function nothing(): DrainReport {
   return { closedAtMs: [], connectsAtMs: [], gapsMs: [], beyondMs: [], withinS: [], failed: 0 };
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Connects until there is a session. */

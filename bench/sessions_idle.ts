@@ -1,5 +1,6 @@
 /** Ten thousand sessions that do nothing but answer PINGs: what each costs in memory, and all in CPU. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "../tests/support/redis.ts";
 import type { LoadRequest } from "./sessions_load.ts";
 import { bare, TRANSPORTS, withMemory, withRedis } from "./sessions_contenders.ts";
@@ -100,8 +101,4 @@ function report(samples: Sample[][]): void {
       );}
     printAim(`CPU of ${names[i]} at most 1.2× bare: ${times(ratio(i, cpu))}`, ratio(i, cpu) <= 1.2);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,9 +1,8 @@
 /** `/sessions` of a large cluster, against Redis printing the same content by itself. */
 
+import { setTimeout as delay } from "node:timers/promises";
+import { GhostNode } from "../tests/support/ghosts.ts";
 import { Redis } from "../tests/support/redis.ts";
-import { systemClock } from "../lib/service/clock.ts";
-import { redisAt } from "../lib/sessions/redis_connection.ts";
-import { RedisStore } from "../lib/sessions/registry/redis/redis_store.ts";
 import { type Transport, TRANSPORTS, withRedis } from "./sessions_contenders.ts";
 import type { ProbeRequest } from "./sessions_probe.ts";
 import { printAim, printHeading, printTable, times } from "./support/report.ts";
@@ -20,7 +19,7 @@ export const FILL_LEASE_MS = 600_000;
 export async function benchListing(): Promise<void> {
   printHeading(`Listing: ${ENTRIES} sessions, ${ROUNDS} times in turn, from the request to the last byte`);
   await using redis = await Redis.start();
-  await fill(redis.url, ENTRIES);
+  await fill(redis, ENTRIES);
   await copyToOneHash(redis);
   for (const transport of TRANSPORTS) await compare(transport, redis);
 }
@@ -33,7 +32,7 @@ async function compare(transport: Transport, redis: Redis): Promise<void> {
   const samples: { listing: number; cli: number; quiet: number; stall: number }[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     await ask({ kind: "watch", port: server.port });
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await delay(200);
     const quiet = await ask({ kind: "longest" });
     const startedAt = performance.now();
     const lines = await get(server.port);
@@ -68,53 +67,13 @@ async function compare(transport: Transport, redis: Redis): Promise<void> {
 }
 
 /** Enters sessions of one node, `client-0` and so on, in the true form, by the project's own script. */
-export async function fill(url: string, count: number): Promise<void> {
-  const connected = Promise.withResolvers<void>();
-  const store = new RedisStore({
-    connect: redisAt(url, "{solo}"),
-    clock: systemClock,
-    prefix: "solo",
-    commandTimeoutMs: 10_000,
-    takeoverLimit: 0,
-    onConnected: connected.resolve,
-    onLost: connected.reject,
-  });
-  store.reconnect();
-  await connected.promise;
-  const node = "bench";
-  const { connection } = store;
-  let generation = "";
-  for (const mode of ["join", "joining"] as const) {
-    const lease = await store.renew({
-      node,
-      connection,
-      leaseMs: FILL_LEASE_MS,
-      mode,
-      generation,
-      joins: "1000", // it has been told of every other, who wait for that
-      nodes: [],
-      epochUs: 0,
-      formerNode: "",
-    });
-    if (lease.answer !== "held") throw new Error(`the lease was answered ${lease.answer}`);
-    ({ generation } = lease);
-  }
+export async function fill(redis: Redis, count: number): Promise<void> {
+  await using ghost = await GhostNode.start(redis, FILL_LEASE_MS);
+  await ghost.renew(FILL_LEASE_MS); // with that it has been told of every other, who wait for it
   for (let start = 0; start < count; start += BATCH) {
-    await Promise.all(Array.from({ length: Math.min(BATCH, count - start) }, (_, i) =>
-      store.claim({
-        clientId: `client-${start + i}`,
-        sessionId: crypto.randomUUID(),
-        node,
-        connectedAtMs: Date.now(),
-        takesOver: true,
-        epoch: "",
-        established: true,
-        generation,
-        connection,
-        validUntilMs: Date.now() + FILL_LEASE_MS,
-      })));
+    const length = Math.min(BATCH, count - start);
+    await Promise.all(Array.from({ length }, (_, i) => ghost.claim(`client-${start + i}`)));
   }
-  await store.close();
 }
 
 /** Puts what is spread over many hashes into one as well. */

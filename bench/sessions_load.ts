@@ -1,5 +1,6 @@
 /** The clients of a server under test, in a process of their own. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { answerRequests } from "./support/worker_process.ts";
 import { LoadClient } from "./support/load_client.ts";
 
@@ -63,7 +64,7 @@ async function bursts(
       if (code !== 4409) throw new Error(`an older session ended with ${code}, not 4409`);
     }
     older = fresh;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await delay(PAUSE_MS);
   }
   await leave(older);
   return latencies;

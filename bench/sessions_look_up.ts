@@ -18,7 +18,7 @@ export async function benchLookUp(): Promise<void> {
   const ports: number[] = [];
   for (const count of COUNTS) {
     const redis = running.use(await Redis.start());
-    await fill(redis.url, count);
+    await fill(redis, count);
     const args = ["--redis", redis.url, "--lease", String(FILL_LEASE_MS / 1000)];
     const { program, port } = await startServer("ws-server", args, {
       env: { SOLO_OPERATOR_TOKEN: OPERATOR_TOKEN },

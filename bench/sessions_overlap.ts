@@ -7,6 +7,7 @@
  * the other, and shows whether the order of the record can differ from the order of the writes.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { Proxy } from "../tests/chaos/proxy.ts";
 import { startServer } from "../tests/support/program.ts";
 import { Redis } from "../tests/support/redis.ts";
@@ -181,8 +182,4 @@ async function control(): Promise<number> {
   let inversions = 0;
   for (let i = 0; i + 1 < sources.length; i += 2) if (sources[i] !== sources[0]) inversions++;
   return inversions;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 /** Clients that connect all at the same moment, in a process of their own. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { answerRequests } from "./support/worker_process.ts";
 import { LoadClient } from "./support/load_client.ts";
 
@@ -48,7 +49,7 @@ async function persist(conn: Deno.TcpConn, port: number, clientId: string): Prom
       return await LoadClient.enter(conn, port, clientId);
     } catch (error) {
       if (attempt === MAX_ATTEMPTS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await delay(RETRY_MS);
       conn = await Deno.connect({ hostname: "127.0.0.1", port });
     }
   }

@@ -1,5 +1,6 @@
 /** Takeovers across two processes: how long a new connection waits for its session_id when another process has its client. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "../tests/support/redis.ts";
 import type { LoadRequest } from "./sessions_load.ts";
 import { bare, type Transport, TRANSPORTS, withRedis } from "./sessions_contenders.ts";
@@ -88,7 +89,7 @@ async function measure(
 
 /** The commands that servers have sent to Redis so far, and the time they took, from their `/metrics`, which may be a second old. */
 async function roundTrips(ports: number[]): Promise<{ ms: number; count: number }> {
-  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  await delay(1_100);
   const sum = { ms: 0, count: 0 };
   for (const port of ports) {
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
