@@ -6,6 +6,7 @@ import { connect } from "../../lib/sessions/page/client.js";
 import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import type { Program } from "../support/program.ts";
+import { ask, pathOf, startCluster } from "../support/operator.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
@@ -207,23 +208,20 @@ const ROUNDABOUT = [
 ];
 
 Deno.test("balancer: operators reach one session by its id, whatever is in it", async () => {
-  const operatorToken = "operators-token-0";
-  await using cluster = await Cluster.start({ operatorToken });
+  await using cluster = await startCluster();
   await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
   const ids = ["kim", "a/b", "two words & 100 % 👋?#"];
   await using clients = new AsyncDisposableStack();
   for (const id of ids) {
     const client = clients.use(await WsClient.establish(balancer.port, id));
-    const ask = async (method: string, path = "", body?: string) => {
-      const url = `http://${balancer.address}/sessions/${encodeURIComponent(id)}${path}`;
-      const headers = { authorization: `Bearer ${operatorToken}` };
-      const response = await fetch(url, { method, headers, body });
-      return [response.status, await response.text()];
+    const answer = async (method: string, path = "", body?: string) => {
+      const { status, text } = await ask(balancer.port, method, pathOf(id) + path, { body });
+      return [status, text];
     };
     const sessionId = await client.sessionId;
-    assert.deepEqual(await ask("GET"), [200, `${id} ${sessionId}\n`]);
-    assert.deepEqual(await ask("POST", "/messages", "x"), [200, `${sessionId}\n`]);
-    assert.deepEqual(await ask("DELETE"), [200, "the session is ended\n"]);
+    assert.deepEqual(await answer("GET"), [200, `${id} ${sessionId}\n`]);
+    assert.deepEqual(await answer("POST", "/messages", "x"), [200, `${sessionId}\n`]);
+    assert.deepEqual(await answer("DELETE"), [200, "the session is ended\n"]);
     assert.equal((await client.end()).code, 4403);
   }
 });

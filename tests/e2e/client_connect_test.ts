@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { connect } from "../../lib/sessions/connect.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { Program, runProgram, startServer } from "../support/program.ts";
+import { ENV, say } from "../support/operator.ts";
 import { freePort } from "../support/redis.ts";
 import { startScriptedServer } from "../support/scripted_server.ts";
 import { Terminal } from "../support/terminal.ts";
@@ -154,19 +155,12 @@ for (
 }
 
 Deno.test("ws-server connect: a terminal shows what a message would do to it", async () => {
-  await using server = await startServer("ws-server", ["--redis", "off"], {
-    env: { SOLO_OPERATOR_TOKEN: "operators-token-0" },
-  });
+  await using server = await startServer("ws-server", ["--redis", "off"], { env: ENV });
   await using terminal = new Terminal("ws-server", [
     ...["connect", `--endpoint=http://127.0.0.1:${server.port}`, "--client-id=kim"],
   ], { TERM: "xterm" });
   await terminal.shows(/[0-9a-f]{8}-[0-9a-f]{4}-/);
-  const { status } = await fetch(`http://127.0.0.1:${server.port}/sessions/kim/messages`, {
-    method: "POST",
-    headers: { authorization: "Bearer operators-token-0" },
-    body: "\x1b]0;mine\x07\nforged",
-  }).then(async (response) => ({ status: response.status, text: await response.text() }));
-  assert.equal(status, 200);
+  assert.equal((await say(server.port, "kim", "\x1b]0;mine\x07\nforged")).status, 200);
   await terminal.shows(/\\u001b\]0;mine\\u0007\\nforged/);
 });
 

@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { parse } from "yaml";
+import { bearer } from "../support/access.ts";
 import { Cluster } from "../support/cluster.ts";
+import { ENV, pathOf, statusOf, TOKEN } from "../support/operator.ts";
 import { startServer } from "../support/program.ts";
 import { missingFrom, type Samples, samplesOf } from "../support/prometheus.ts";
 import { Peer } from "../support/tasks.ts";
@@ -10,8 +12,6 @@ import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const DOCS = new URL("../../docs/", import.meta.url);
-
-const TOKEN = "operators-token-0";
 
 interface Panel {
   id: number;
@@ -44,15 +44,8 @@ async function samplesAfterTraffic(): Promise<Samples> {
     nodes: 2,
     args: ["--max-connections", "2", "--takeover-limit", "2"],
   });
-  const authorization = `Bearer ${TOKEN}`;
-  await using operated = await startServer("ws-server", ["--redis", "off"], {
-    env: { SOLO_OPERATOR_TOKEN: TOKEN },
-  });
-  const lookUp = await fetch(`http://127.0.0.1:${operated.port}/sessions/kim`, {
-    headers: { authorization },
-  });
-  assert.equal(lookUp.status, 404);
-  await lookUp.body?.cancel();
+  await using operated = await startServer("ws-server", ["--redis", "off"], { env: ENV });
+  assert.equal(await statusOf(operated.port, "GET", pathOf("kim")), 404);
   await using tasks = await startServer("tasks-server", ["--metrics", "127.0.0.1:0"]);
   const [, watch] = await tasks.program.line(/metrics on (http:\S+)\/metrics/);
   await using kim = new WsClient(cluster.port(0), "kim");
@@ -78,7 +71,7 @@ async function samplesAfterTraffic(): Promise<Samples> {
   await until(async () => {
     samples = samplesOf(
       ...await Promise.all(
-        urls.map(async (url) => (await fetch(url, { headers: { authorization } })).text()),
+        urls.map(async (url) => (await fetch(url, { headers: bearer(TOKEN) })).text()),
       ),
     );
     const where = samples.get("solo_takeovers_total")?.map((labels) => labels.where).sort();

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { TEXTS } from "../../lib/sessions/page/texts.js";
-import { accessibilityProblems, Browser } from "../support/browser.ts";
+import { accessibilityProblems, type Browser } from "../support/browser.ts";
+import { browserTest, urlOf } from "../support/live_page.ts";
+import { ENV, TOKEN } from "../support/operator.ts";
 import { startServer } from "../support/program.ts";
 import { Redis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
-
-const TOKEN = "operators-token-0";
 
 /** Long enough for a look at a process that stands still. */
 const LEASE_S = 30;
@@ -17,24 +17,10 @@ const LEASE_S = 30;
 /** What a browser says of answers that are no success. */
 const NO_SUCCESS = /^Failed to load resource: the server responded with a status of \d+/;
 
-/** A test with a browser, whose library keeps timers and a connection that outlive a call. */
-function test(behaviour: string, body: (browser: Browser) => Promise<void>): void {
-  Deno.test({
-    name: `the live page for operators: ${behaviour}`,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn: async () => {
-      await using browser = await Browser.start();
-      await body(browser);
-      const complaints = browser.complaints.filter((complaint) => !NO_SUCCESS.test(complaint));
-      assert.deepEqual(complaints, [], "the console is empty");
-    },
-  });
-}
+const test = (behaviour: string, body: (browser: Browser) => Promise<void>) =>
+  browserTest(`the live page for operators: ${behaviour}`, body, { expected: NO_SUCCESS });
 
-const urlOf = (port: number) => `http://127.0.0.1:${port}/`;
-
-const start = (args: string[]) => startServer("ws-server", args, { env: { SOLO_OPERATOR_TOKEN: TOKEN } });
+const start = (args: string[]) => startServer("ws-server", args, { env: ENV });
 
 async function lookUp(page: Page, clientId: string): Promise<void> {
   await page.locator("#looked-up").fill(clientId);

@@ -3,6 +3,7 @@
 import { withDeadline } from "../../lib/service/clock.ts";
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { type Server, startServer } from "./program.ts";
+import { writeAll } from "./raw_websocket.ts";
 import { TRANSPORTS } from "./transports.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
@@ -50,10 +51,6 @@ export async function ask(
   }
   await written;
   return { status, head: text.split("\r\n\r\n", 1)[0]!.toLowerCase() };
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
 }
 
 /** The same for a request to upgrade; who is let in leaves at once. */

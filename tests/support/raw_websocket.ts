@@ -258,7 +258,8 @@ function takeFrame(bytes: Uint8Array): { opcode: number; payload: Uint8Array; si
   return { opcode: bytes[0]! & 0x0f, payload: bytes.slice(head, head + length), size: head + length };
 }
 
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+/** Writes all of it, however often that has to be asked for. */
+export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
 }
 
