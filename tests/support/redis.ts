@@ -92,7 +92,7 @@ export class Redis implements AsyncDisposable {
       `{solo}:${key}`
     );
     const keys = [generation!, nodes!, members!];
-    const lease = ["before", "10000", "1", "join", "", "0", "0", ""];
+    const lease = ["before", "10000", "1", "join", "", "0", "0", "", ""];
     await this.command("EVAL", SCRIPTS.renew, "4", ...keys, events!, ...lease);
     await this.command("EVAL", SCRIPTS.forget, "3", ...keys, "before");
     await this.command("HSET", generation!, "settles_at", await this.command("HGET", generation!, "now"));
