@@ -15,6 +15,7 @@ import { completionScript } from "./lib/tasks/cli/completions.ts";
 import { EXIT, Unfinished } from "./lib/tasks/cli/failures.ts";
 import { createFlagForm, isFlagForm } from "./lib/tasks/cli/flag_form.ts";
 import { readText } from "./lib/tasks/cli/input.ts";
+import { writeText } from "./lib/tasks/cli/output.ts";
 import { printable } from "./lib/service/printable.ts";
 
 /** 128 and the number of the signal, as shells have it. */
@@ -30,7 +31,8 @@ async function main(): Promise<number> {
     if (invocation.name === "server") {
       return await serverCommand(invocation.command, invocation.options, shutdown.signal);
     }
-    console.log(completionScript(invocation.shell, createTasksCli(() => {})).trimEnd());
+    const script = completionScript(invocation.shell, createTasksCli(() => {}));
+    await writeText(script, Deno.stdout, shutdown.signal);
     return 0;
   } catch (error) {
     if (shutdown.signal.aborted) {
@@ -72,7 +74,7 @@ async function serverCommand(
       onProgress: spinner?.show,
     });
     spinner?.stop();
-    if (text !== "") console.log(text);
+    if (text !== "") await writeText(`${text}\n`, Deno.stdout, signal);
     if (failure) throw failure;
     return 0;
   } catch (error) {

@@ -1,9 +1,11 @@
 /** tasks-cli on a terminal, and where its output goes to nobody. */
 
 import assert from "node:assert/strict";
+import { withDeadline } from "../../lib/service/clock.ts";
 import { commandOf, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
 import { Peer } from "../support/tasks.ts";
 import { Terminal } from "../support/terminal.ts";
+import { PATIENCE_MS } from "../support/wait.ts";
 
 const CTRL_C = "\x03";
 /** What a terminal is told about colours. */
@@ -107,4 +109,45 @@ Deno.test({
       assert.deepEqual([new TextDecoder().decode(stderr), new TextDecoder().decode(stdout)], ["", "0\n"]);
     }
   },
+});
+
+Deno.test("tasks-cli: a reader that does not read holds it no longer than --timeout", async () => {
+  await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+  using peer = await Peer.connect(server.port);
+  await peer.ask({ type: "run", task_name: "echo", data: "a".repeat(500_000) }); // more than a pipe takes
+  await peer.ask({ type: "status", task_id: 1 });
+  const [command, ...args] = commandOf("tasks-cli");
+  await using child = new Deno.Command(command!, {
+    args: [...args, "res", "1", "--timeout", "1"],
+    env: addressOf(server.port),
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const { code } = await withDeadline(child.status, PATIENCE_MS, "it did not end");
+  assert.equal(code, 5);
+  assert.equal(
+    await new Response(child.stderr).text(),
+    "ERROR: not done within 1 s; give it a longer --timeout\n",
+  );
+  await child.stdout.cancel();
+});
+
+Deno.test("tasks-cli: output that cannot be written and input that cannot be read are errors of one line", async () => {
+  await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+  const shell = async (line: string) => {
+    const { code, stdout, stderr } = await new Deno.Command("bash", {
+      args: ["-c", line, "bash", ...commandOf("tasks-cli")],
+      env: addressOf(server.port),
+    }).output();
+    return [code, new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)];
+  };
+  const full =
+    "ERROR: cannot write the answer: No space left on device; ask again, with another place for it\n";
+  assert.deepEqual(await shell('"$@" ls > /dev/full'), [1, "", full]);
+  assert.deepEqual(await shell('"$@" completions bash > /dev/full'), [1, "", full]);
+  assert.deepEqual(await shell('"$@" run echo - < /'), [
+    2,
+    "",
+    "ERROR: cannot read standard input: Is a directory; give a file or a pipe\n",
+  ]);
 });

@@ -42,8 +42,8 @@ Short form, for scripts that have it:
   tasks-cli -a st|res -d <id> [-w true]
   (--action, --task_name, --data, --waiting_for_data; -r, --receiving_buffer_size <bytes>)
 
-Exit codes: 0 fine; 1 the task ended in error, or the queue is full; 2 wrong usage; 3 no such task;
-4 the server cannot be reached or broke the protocol; 5 --timeout ran out.`;
+Exit codes: 0 fine; 1 the task ended in error, the queue is full, or the answer cannot be written;
+2 wrong usage; 3 no such task; 4 the server cannot be reached or broke the protocol; 5 --timeout ran out.`;
 
 /** The options of `createTasksCli` and of the short form that say how to reach the server and how to answer. */
 export function addCommonOptions(program: Command): Command {

@@ -52,11 +52,14 @@ function sentence(error: unknown, server: string): string | undefined {
   if (error instanceof DeadlineError) return `${server}: ${error.message}; check --host and --port`;
   // what else Deno.connect and a connection throw: unknown or malformed host, unreachable network, reset
   if (error instanceof URIError || (error instanceof Error && isSystemError(error))) {
-    return `cannot reach ${server}: ${
-      messageOf(error).replace(/ \(os error \d+\)$/, "")
-    }; check --host and --port`;
+    return `cannot reach ${server}: ${reasonOf(error)}; check --host and --port`;
   }
   return undefined;
+}
+
+/** What the operating system says, without its number for it. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/ \(os error \d+\)$/, "");
 }
 
 /** Whether an error comes from the operating system: Deno gives it a class of its own, or only a text. */

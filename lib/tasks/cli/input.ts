@@ -1,5 +1,6 @@
 import { ProgramError } from "../../service/errors.ts";
 import { EXIT_USAGE } from "../../service/flags.ts";
+import { reasonOf } from "./failures.ts";
 
 /** More than any server takes; an endless input must not fill the memory. */
 const MAX_INPUT_BYTES = 64 * 1024 * 1024;
@@ -15,7 +16,7 @@ export interface ReadTextOptions {
 /**
  * Reads a stream to its end as text, exactly as it is: a line end at the end stays.
  *
- * @throws {ProgramError} when it is longer than `maxBytes` or is not UTF-8.
+ * @throws {ProgramError} when it is longer than `maxBytes`, is not UTF-8 or cannot be read.
  * @throws the reason of the signal.
  *
  * @example
@@ -45,11 +46,11 @@ export async function readText(
     }
     pieces.push(decoder.decode());
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new ProgramError("standard input is not UTF-8 text; convert it first, with iconv for example", {
-      cause: error,
-      exitCode: EXIT_USAGE,
-    });
+    if (signal?.aborted || error instanceof ProgramError) throw error;
+    const text = error instanceof TypeError
+      ? "standard input is not UTF-8 text; convert it first, with iconv for example"
+      : `cannot read standard input: ${reasonOf(error)}; give a file or a pipe`;
+    throw new ProgramError(text, { cause: error, exitCode: EXIT_USAGE });
   }
   return pieces.join("");
 }
