@@ -1,5 +1,6 @@
 /** Redises as they are run where one may fail: a primary with replicas that Sentinels watch, and a Redis Cluster. */
 
+import { listening, reaching, type Tls } from "./certificates.ts";
 import { freePort, Redis } from "./redis.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
@@ -7,7 +8,10 @@ import { until } from "./wait.ts";
 /** What the Sentinels call the primary. */
 const NAME = "mymaster";
 
-/** Who has a right of his own to be turned away: so a primary is cut off from them, and from nobody else. */
+/**
+ * As whom replicas and Sentinels come to a primary, and the test and the Sentinels to a Sentinel: he can be turned away, and
+ * so a primary is cut off from them, and from nobody else; and all others can be.
+ */
 const WATCHER = { user: "watcher", password: "watches" };
 
 export interface SentinelsOptions {
@@ -15,6 +19,8 @@ export interface SentinelsOptions {
   downAfterMs?: number;
   /** More settings for each Redis. */
   args?: string[];
+  /** All speak nothing but TLS, and are named as this certificate names them. */
+  tls?: Tls;
 }
 
 /** A primary, two replicas, and three Sentinels that agree on who is the primary. */
@@ -28,11 +34,12 @@ export class Sentinels implements AsyncDisposable {
     this.redises = redises;
   }
 
-  static async start({ downAfterMs = 1000, args = [] }: SentinelsOptions = {}): Promise<Sentinels> {
+  static async start({ downAfterMs = 1000, args = [], tls }: SentinelsOptions = {}): Promise<Sentinels> {
     const { user, password } = WATCHER;
     const settings = [
       ...["--user", user, "on", `>${password}`, "~*", "&*", "+@all"],
       ...["--masteruser", user, "--masterauth", password, "--repl-diskless-sync-delay", "0"],
+      ...(named(tls) ? ["--replica-announce-ip", tls.host] : []),
       ...args,
     ];
     const ports = [freePort(), freePort(), freePort()];
@@ -42,7 +49,8 @@ export class Sentinels implements AsyncDisposable {
       Redis.start({
         port,
         fresh: true,
-        args: [...settings, ...own(port), ...(i > 0 ? ["--replicaof", "127.0.0.1", String(ports[0])] : [])],
+        tls,
+        args: [...settings, ...own(port), ...(i > 0 ? ["--replicaof", hostOf(tls), String(ports[0])] : [])],
       })
     ));
     const all = new Sentinels(folder, redises);
@@ -62,7 +70,9 @@ export class Sentinels implements AsyncDisposable {
   }
 
   get url(): string {
-    return `redis+sentinel://${this.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${NAME}`;
+    const { tls } = this.primary;
+    const hosts = this.sentinels.map(({ port }) => `${hostOf(tls)}:${port}`);
+    return `${tls ? "rediss" : "redis"}+sentinel://${hosts.join(",")}/${NAME}`;
   }
 
   /** The one that was started as the primary. */
@@ -73,13 +83,17 @@ export class Sentinels implements AsyncDisposable {
   /** Who is the primary now, as most of the Sentinels say. */
   async current(): Promise<Redis | undefined> {
     const votes = new Map<number, number>();
-    for (const { port } of this.sentinels) {
-      const answer = await command(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME);
+    for (const answer of await this.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)) {
       const elected = Number(answer.split("\n")[1]);
       votes.set(elected, (votes.get(elected) ?? 0) + 1);
     }
     const [elected] = [...votes].find(([, count]) => count >= 2) ?? [];
     return this.redises.find(({ port }) => port === elected);
+  }
+
+  /** One command to each Sentinel, and what each answers. */
+  async ask(...command: string[]): Promise<string[]> {
+    return await Promise.all(this.sentinels.map(({ port }) => askSentinel(port, this.primary.tls, command)));
   }
 
   /** Waits until another than this is the primary, and most Sentinels say so. */
@@ -95,9 +109,7 @@ export class Sentinels implements AsyncDisposable {
   /** Waits until each Sentinel knows the two others and both replicas, and so could replace the primary. */
   async agree(): Promise<void> {
     await until(async () => {
-      const states = await Promise.all(
-        this.sentinels.map(({ port }) => command(port, "INFO", "sentinel")),
-      );
+      const states = await this.ask("INFO", "sentinel");
       return states.every((state) => /status=ok,address=\S+,slaves=2,sentinels=3/.test(state));
     }, "the Sentinels know each other and all replicas");
   }
@@ -131,22 +143,35 @@ export class Sentinels implements AsyncDisposable {
 
   async #startSentinel(index: number, primaryPort: number, downAfterMs: number): Promise<void> {
     const port = freePort();
+    const { tls } = this.primary;
+    const { user, password } = WATCHER;
     const path = `${this.#folder}/sentinel-${index}.conf`; // it writes there what it learns
     const lines = [
-      `port ${port}`,
-      "bind 127.0.0.1",
+      ...listening(port, tls).map((setting) => setting.join(" ")),
       `dir ${this.#folder}`,
-      `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} 2`,
-      `sentinel auth-user ${NAME} ${WATCHER.user}`,
-      `sentinel auth-pass ${NAME} ${WATCHER.password}`,
+      `user ${user} on >${password} ~* &* +@all`,
+      `sentinel sentinel-user ${user}`,
+      `sentinel sentinel-pass ${password}`,
+      ...(named(tls) ? ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"] : []),
+      `sentinel monitor ${NAME} ${hostOf(tls)} ${primaryPort} 2`,
+      `sentinel auth-user ${NAME} ${user}`,
+      `sentinel auth-pass ${NAME} ${password}`,
       `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
       `sentinel failover-timeout ${NAME} 3000`,
     ];
     await Deno.writeTextFile(path, lines.join("\n"));
     const process = new Subprocess("redis-sentinel", ["redis-server", path, "--sentinel"]);
     this.sentinels.push(Object.assign(process, { port }));
-    await until(async () => await command(port, "PING") === "PONG", "a Sentinel answers");
+    await until(async () => await askSentinel(port, tls, ["PING"]) === "PONG", "a Sentinel answers");
   }
+}
+
+export interface RedisClusterOptions {
+  nodeTimeoutMs?: number;
+  /** More settings for each Redis. */
+  args?: string[];
+  /** All speak nothing but TLS, and are named as this certificate names them. */
+  tls?: Tls;
 }
 
 /** Whom a cluster's node knows: see CLUSTER NODES. */
@@ -171,14 +196,20 @@ export class RedisCluster implements AsyncDisposable {
     this.redises = redises;
   }
 
-  static async start({ nodeTimeoutMs = 1000, args = [] }: { nodeTimeoutMs?: number; args?: string[] } = {}) {
+  static async start(
+    { nodeTimeoutMs = 1000, args = [], tls }: RedisClusterOptions = {},
+  ): Promise<RedisCluster> {
     const folder = await Deno.makeTempDir({ prefix: "solo-cluster-" });
     const redises = await Promise.all(Array.from({ length: 6 }, () => {
       const port = freePort();
       return Redis.start({
         port,
         fresh: true,
+        tls,
         args: [
+          ...(tls ? ["--tls-cluster", "yes"] : []),
+          ...(named(tls) ? ["--cluster-announce-hostname", tls.host] : []),
+          ...(named(tls) ? ["--cluster-preferred-endpoint-type", "hostname"] : []),
           ...["--cluster-enabled", "yes", "--cluster-port", String(freePort())],
           ...["--dir", folder, "--dbfilename", `${port}.rdb`],
           ...["--cluster-config-file", `${port}.conf`, "--cluster-node-timeout", String(nodeTimeoutMs)],
@@ -222,7 +253,9 @@ export class RedisCluster implements AsyncDisposable {
 
   /** Names two of the six: from them the others have to be found. */
   get url(): string {
-    return `redis+cluster://${this.redises.slice(0, 2).map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+    const { tls } = this.redises[0]!;
+    const hosts = this.redises.slice(0, 2).map(({ port }) => `${hostOf(tls)}:${port}`);
+    return `${tls ? "rediss" : "redis"}+cluster://${hosts.join(",")}`;
   }
 
   /** The slot of the service. */
@@ -292,10 +325,21 @@ function holds(range: string, slot: number): boolean {
   return from! <= slot && slot <= to!;
 }
 
-/** One command by `redis-cli` to whoever listens there. */
-async function command(port: number, ...args: string[]): Promise<string> {
+/** Whether they have to be told to go by names, since their certificates do. */
+function named(tls: Tls | undefined): tls is Tls {
+  return tls !== undefined && /[a-z]/i.test(tls.host);
+}
+
+/** What a Redis is named where somebody has to reach it. */
+function hostOf(tls: Tls | undefined): string {
+  return tls?.host ?? "127.0.0.1";
+}
+
+/** One command by `redis-cli` to the Sentinel at this port. */
+async function askSentinel(port: number, tls: Tls | undefined, command: string[]): Promise<string> {
+  const { user, password } = WATCHER;
   const { stdout } = await new Deno.Command("redis-cli", {
-    args: ["-p", String(port), ...args],
+    args: [...reaching(port, tls), "--user", user, "--pass", password, "--no-auth-warning", ...command],
     stderr: "null",
   }).output();
   return new TextDecoder().decode(stdout).trimEnd();
