@@ -3,7 +3,8 @@
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
 import { runProgram } from "../../tools/run_program.ts";
-import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
+import { RESOLUTION_MS } from "./case.ts";
+import { check, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
 import type { Topology } from "./plan.ts";
 import { run } from "./run.ts";

@@ -1,7 +1,8 @@
 /** The checker of the chaos runs, on histories made by hand: each promise broken once, and what is none. */
 
 import assert from "node:assert/strict";
-import { check, RESOLUTION_MS } from "../chaos/checker.ts";
+import { RESOLUTION_MS } from "../chaos/case.ts";
+import { check } from "../chaos/checker.ts";
 import type { Event, FaultKind, Habit } from "../chaos/history.ts";
 
 const LEASE_MS = 3000;
