@@ -29,6 +29,9 @@ const EFFECTS: Readonly<Record<FaultKind, Effects>> = {
   "redis-failover-death": { separates: "all", bringsBack: true, moves: true },
   "redis-failover-stop": { separates: "all", bringsBack: true, moves: true },
   "redis-failover-cut": { bringsBack: true, moves: true },
+  "redis-failover-force": { bringsBack: true, moves: true },
+  "redis-migrate": { separates: "all", bringsBack: true, moves: true },
+  "redis-migrate-death": { separates: "all", bringsBack: true, moves: true },
   "clients-stop": { endsConnections: true },
 };
 
@@ -39,7 +42,8 @@ export function effectsOf({ fault }: Pick<FaultEvent, "fault">): Effects {
 /** When no word passed between a server and Redis for a fault; `undefined` where some may have. */
 export function separation(event: FaultEvent, server: number): { at: number; until: number } | undefined {
   const { separates } = effectsOf(event);
-  return separates === "all" || (separates === "one" && event.target === server) ? event : undefined;
+  if (separates === undefined || (separates === "one" && event.target !== server)) return undefined;
+  return event.silent ?? event;
 }
 
 /** Whether it is late words to this server's lease that a fault lets through at its end. */

@@ -6,7 +6,7 @@ import { runProgram } from "../../tools/run_program.ts";
 import { RESOLUTION_MS } from "./case.ts";
 import { check, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
-import type { Topology } from "./plan.ts";
+import { TOPOLOGIES, type Topology } from "./plan.ts";
 import { run } from "./run.ts";
 
 interface Flags {
@@ -62,9 +62,11 @@ const program = createProgram(
     flag("--clients <count>", "how many client_ids they share", { parse: integer({ min: 2 }), default: 40 }),
   )
   .addOption(
-    flag("--redis <topology>", "how Redis is run, and so what becomes of it: sentinel means failovers", {
-      default: "single",
-    }).choices(["single", "sentinel"]),
+    flag(
+      "--redis <topology>",
+      "how Redis is run, and so what becomes of it: sentinel means failovers, cluster also a slot that moves",
+      { default: "single" },
+    ).choices(TOPOLOGIES),
   )
   .addOption(flag("--history <file>", "write everything that was seen there, an event a line"))
   .action(() => main(program.opts<Flags>()));

@@ -6,37 +6,54 @@ import { until } from "./wait.ts";
 
 const MIGRATE_TIMEOUT_MS = 5000;
 
+/** A node of the cluster and its id. */
+interface End {
+  redis: Redis;
+  id: string;
+}
+
 export class SlotMigration {
   readonly #cluster: RedisCluster;
   readonly #slot: string;
-  readonly #source: { redis: Redis; id: string };
-  readonly #target: { redis: Redis; id: string };
+  #source: End;
+  readonly #target: End;
 
-  private constructor(
-    cluster: RedisCluster,
-    slot: string,
-    source: { redis: Redis; id: string },
-    target: { redis: Redis; id: string },
-  ) {
+  private constructor(cluster: RedisCluster, slot: string, source: End, target: End) {
     this.#cluster = cluster;
     this.#slot = slot;
     this.#source = source;
     this.#target = target;
   }
 
-  /** From now on each key is at its owner, or at the shard that will have the slot: another one, where none is given. */
-  static async begin(cluster: RedisCluster, target?: Redis): Promise<SlotMigration> {
+  /** From now on each key is at the owner of the slot, or at another shard that is to have it. */
+  static async begin(cluster: RedisCluster): Promise<SlotMigration> {
     const slot = String(await cluster.slot());
-    const ends = [await cluster.owner(), await cluster.other(target)] as const;
-    const migration = new SlotMigration(cluster, slot, ...ends);
-    const [from, to] = ends;
-    await ok(to.redis, "CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
-    await ok(from.redis, "CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
+    const migration = new SlotMigration(cluster, slot, await cluster.owner(), await cluster.other());
+    await migration.#open();
     return migration;
   }
 
   get target(): Redis {
     return this.#target.redis;
+  }
+
+  async #open(): Promise<void> {
+    await ok(this.target, "CLUSTER", "SETSLOT", this.#slot, "IMPORTING", this.#source.id);
+    await ok(this.#source.redis, "CLUSTER", "SETSLOT", this.#slot, "MIGRATING", this.#target.id);
+  }
+
+  /** The source has died, and its replica has taken its place: goes on from there. */
+  async resume(): Promise<void> {
+    const dead = this.#source.redis;
+    const alive = this.#cluster.redises.filter((redis) => redis !== dead && redis !== this.target);
+    this.#source = await this.#cluster.owner(alive);
+    // whom a slot is on its way to does not hear that it has another owner, and is out of work while it takes that one for dead
+    await ok(this.target, "CLUSTER", "SETSLOT", this.#slot, "NODE", this.#source.id);
+    await until(
+      async () => (await this.target.command("CLUSTER", "INFO")).includes("cluster_state:ok"),
+      "the target takes commands again",
+    );
+    await this.#open();
   }
 
   /** The keys that have yet to move. */
@@ -48,7 +65,7 @@ export class SlotMigration {
   /** Moves some keys; those that a migration before has left there are replaced. */
   async move(keys: string[]): Promise<void> {
     if (keys.length === 0) return;
-    const where = ["127.0.0.1", String(this.#target.redis.port), "", "0", String(MIGRATE_TIMEOUT_MS)];
+    const where = ["127.0.0.1", String(this.target.port), "", "0", String(MIGRATE_TIMEOUT_MS)];
     const answer = await this.#source.redis.command("MIGRATE", ...where, "REPLACE", "KEYS", ...keys);
     if (answer !== "OK" && answer !== "NOKEY") throw new Error(`MIGRATE: ${answer}`);
   }
