@@ -72,9 +72,11 @@ export class Lua {
     this.#buffer = m._malloc(BUFFER_BYTES);
     m._luaL_openlibs(state);
     const callback = m.addFunction(() => this.#onCall(), "ii");
-    m._lua_createtable(state, 0, 1);
-    m._lua_pushcclosure(state, callback, 0);
-    this.#setField(-2, "call");
+    m._lua_createtable(state, 0, 2);
+    for (const name of ["call", "pcall"]) { // no command fails here
+      m._lua_pushcclosure(state, callback, 0);
+      this.#setField(-2, name);
+    }
     this.#setField(GLOBALS, "redis");
     for (const name of ["KEYS", "ARGV"]) this.#define(name, []);
     this.run(GUARD, [], [], () => null);

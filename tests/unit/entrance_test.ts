@@ -77,6 +77,7 @@ Deno.test("Entrance: a process that takes nobody looks at no token", async () =>
     const [state, reason] of [
       [{ draining: true }, "draining"],
       [{ registry: "unleased" }, "no-lease"],
+      [{ registry: "preceded" }, "preceded"],
       [{ full: true }, "full"],
     ] as [Partial<ProcessState>, RefusalReason][]
   ) {

@@ -13,7 +13,7 @@ import type { Access, Admission, Refusal, RefusalReason as AccessRefusalReason }
 export const RETRY_AFTER_S = "1";
 
 /** Why a request was refused, as the metrics count it. */
-export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease" | "blocked";
+export type RefusalReason = AccessRefusalReason | "draining" | "full" | "no-lease" | "preceded" | "blocked";
 
 /** What of a process matters to a client that wants to connect. */
 export interface ProcessState {
@@ -97,6 +97,12 @@ export class Entrance {
     if (draining) return this.#unavailable("draining", "this process is being stopped");
     if (registry === "unleased") {
       return this.#unavailable("no-lease", "this process cannot reach the session registry");
+    }
+    if (registry === "preceded") {
+      return this.#unavailable(
+        "preceded",
+        "this process takes no clients until those of an older version have stopped",
+      );
     }
     if (full) return this.#unavailable("full", "this process has as many connections as it may have");
     return undefined;

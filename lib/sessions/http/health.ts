@@ -12,6 +12,8 @@ export function healthz(): Response {
 export function readyz({ draining, registry, full }: ProcessState): Response {
   const why = draining
     ? "draining"
+    : registry === "preceded"
+    ? "processes of an older version are running: this one takes no clients until they have stopped"
     : registry !== "ready"
     ? `registry ${registry}`
     : full

@@ -109,6 +109,8 @@ export type RegistryState =
   | "ready"
   /** The lease is new; sessions wait a moment until every other process has seen it. */
   | "joining"
+  /** Processes of an older version are running, which know nothing of this one: no session can be held beside them. */
+  | "preceded"
   /** The store does not answer; sessions live on until the lease is over, new ones wait. */
   | "unreachable"
   /** No lease: no session can be held. */

@@ -12,12 +12,15 @@ const BUCKETS = 256;
  * `{solo}:epoch`; `{solo}:blocked`, a sorted set `client_id -> end of its block` (see lua/operation.lua); `{solo}:generation`
  * (see lua/generation.lua); `{solo}:events`, a stream (see lua/shared.lua); `{solo}:takeovers:<client_id>` for those that were
  * taken over of late (see lua/takeovers.lua); a channel `{solo}:node:<node>` each. The braces are a hash tag: in a Redis Cluster
- * all keys with the same one are in one slot, and so on one node, where a script may use them together.
+ * all keys with the same one are in one slot, and so on one node, where a script may use them together. Versions before the
+ * hash tag had the same keys without the braces; of those `solo:nodes` is looked at, see predecessors.ts.
  */
 export class Keys {
   /** Of the sessions. */
   readonly buckets: readonly string[];
   readonly nodes: string;
+  /** Of the nodes of versions whose keys had no hash tag. */
+  readonly predecessors: string;
   readonly members: string;
   readonly epoch: string;
   readonly blocked: string;
@@ -32,6 +35,7 @@ export class Keys {
     const tag = hashTag(prefix);
     this.buckets = Array.from({ length: BUCKETS }, (_, i) => `${tag}:sessions:${i}`);
     this.nodes = `${tag}:nodes`;
+    this.predecessors = `${prefix}:nodes`;
     this.members = `${tag}:members`;
     this.epoch = `${tag}:epoch`;
     this.blocked = `${tag}:blocked`;

@@ -4,6 +4,7 @@ import { getLogger } from "../../../service/log.ts";
 import type { RegistryState } from "../registry.ts";
 import type { Memory } from "./memory.ts";
 import type { NodeMessage } from "./messages.ts";
+import { Predecessors } from "./predecessors.ts";
 import type { HeldLease, RedisStore } from "./redis_store.ts";
 
 const log = getLogger(["solo", "registry"]);
@@ -58,6 +59,7 @@ export class Lease {
   readonly #clock: Clock;
   readonly #host: LeaseHost;
   readonly #memory: Memory;
+  readonly #predecessors: Predecessors;
   readonly #leaseMs: number;
   readonly #renewEveryMs: number;
 
@@ -70,6 +72,8 @@ export class Lease {
   #ending = false;
   /** Whether the node may have sessions. */
   #ready = false;
+  /** How many processes of an older version may have sessions of which we do not know. */
+  #preceding = 0;
   /** Whether Redis may lack sessions, by its last answer. */
   #settling = false;
   /** What we were before the last lease was lost; all its sessions have ended. */
@@ -104,6 +108,7 @@ export class Lease {
     this.#clock = options.clock;
     this.#host = options.host;
     this.#memory = options.memory;
+    this.#predecessors = new Predecessors(options.leaseMs);
     this.#leaseMs = options.leaseMs;
     this.#renewEveryMs = options.leaseMs / RENEWALS;
     this.#lastAnswerAtMs = this.#clock.nowMs();
@@ -117,6 +122,7 @@ export class Lease {
   get state(): RegistryState {
     if (!this.holds()) return "unleased";
     if (this.#unreachable) return "unreachable";
+    if (this.#preceding > 0) return "preceded";
     return this.#ready ? "ready" : "joining";
   }
 
@@ -248,7 +254,11 @@ export class Lease {
     }
     this.#sentAt = sentAt;
     const before = { ready: this.#ready, unreachable: this.#unreachable };
-    this.#ready ||= reply.ready;
+    const preceding = this.#predecessors.hear(reply.predecessors, sentAt.monotonicMs, answeredAtMs);
+    this.#reportPreceding(preceding);
+    // it knows not all nodes that may have sessions, and so is no witness of them (see lua/generation.lua)
+    if (preceding > 0) reply.nodes = [];
+    this.#ready ||= reply.ready && preceding === 0;
     this.#settling = !reply.settled;
     this.#terms = {
       node,
@@ -278,6 +288,18 @@ export class Lease {
       });
     }
     if (!before.ready && this.#ready) log.info("node {node} takes sessions", { node });
+  }
+
+  /** Says in the log when there are other processes of an older version than before. */
+  #reportPreceding(count: number): void {
+    if (count > 0 && count !== this.#preceding) {
+      log.warn(
+        "processes of an older version are running ({count}), whose sessions this one cannot see: it takes no clients until they have stopped",
+        { count },
+      );
+    }
+    if (count === 0 && this.#preceding > 0) log.info("the processes of an older version have stopped");
+    this.#preceding = count;
   }
 
   /** How much is left of the lease, by the clock that says less. */

@@ -134,7 +134,7 @@ export class RedisRegistry implements SessionRegistry {
 
   /**
    * Connects and takes a lease. It waits for the others to know of it, too, but no longer than the time allows where one of
-   * them is out of reach, and not at all where Redis may have lost data.
+   * them is out of reach, and not at all where Redis may have lost data or processes of an older version are running.
    *
    * @throws {ProgramError} when there is no lease within `startTimeoutMs`; the text says why.
    * @throws {TypeError} when `url` is no address.
@@ -146,7 +146,7 @@ export class RedisRegistry implements SessionRegistry {
     const endMs = clock.nowMs() + timeoutMs;
     registry.#store.reconnect();
     registry.#lease.hurry();
-    const settled = () => registry.state === "ready" || registry.#lease.settling;
+    const settled = () => ["ready", "preceded"].includes(registry.state) || registry.#lease.settling;
     while (!settled() && clock.nowMs() < endMs) await delay(clock, 5);
     if (registry.state !== "unleased") return registry;
     const cause = registry.#store.lastError;
@@ -185,7 +185,8 @@ export class RedisRegistry implements SessionRegistry {
   }
 
   claim(candidate: Candidate): void {
-    if (this.#lease.holds() && !this.#isFull()) this.#lines.claim(candidate);
+    const { state } = this;
+    if (state !== "unleased" && state !== "preceded" && !this.#isFull()) this.#lines.claim(candidate);
     else candidate.revoke({ kind: "lease-lost" });
   }
 

@@ -47,6 +47,8 @@ export interface HeldLease {
   /** Those that may have sessions: they have a lease, or are still to announce what they have. None: it is not known. */
   nodes: string[];
   deadNodes: string[];
+  /** Until it is ready: the nodes of versions that have no hash tag, each followed by the end of its lease. */
+  predecessors: string[];
 }
 
 export type RenewReply =
@@ -223,7 +225,18 @@ export class RedisStore {
     formerNode: string;
   }): Promise<RenewReply> {
     const { node, leaseMs, connection, mode, generation, joins, nodes, epochUs, formerNode } = lease;
-    type Held = [string, string, string, string, string, string, string | number, string[], string[]];
+    type Held = [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string | number,
+      string[],
+      string[],
+      string[],
+    ];
     const reply = await this.#link.run<[status: string, leaseMs: string] | Held>(
       SCRIPTS.renew,
       [this.#keys.generation, this.#keys.nodes, this.#keys.members, this.#keys.events],
@@ -236,6 +249,7 @@ export class RedisStore {
         joins,
         String(Math.floor(epochUs)),
         formerNode,
+        this.#keys.predecessors,
         ...nodes,
       ],
     );
@@ -246,8 +260,18 @@ export class RedisStore {
       case "lease":
         return { answer: "lease", leaseMs: Number(reply[1]) };
     }
-    const [, heldGeneration, redisMs, heldEpochUs, settled, ready, heldJoins, heldNodes, deadNodes] =
-      reply as Held;
+    const [
+      ,
+      heldGeneration,
+      redisMs,
+      heldEpochUs,
+      settled,
+      ready,
+      heldJoins,
+      heldNodes,
+      deadNodes,
+      predecessors,
+    ] = reply as Held;
     return {
       answer: "held",
       generation: heldGeneration,
@@ -258,6 +282,7 @@ export class RedisStore {
       joins: String(heldJoins),
       nodes: heldNodes,
       deadNodes,
+      predecessors,
     };
   }
 

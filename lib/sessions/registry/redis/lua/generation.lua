@@ -51,8 +51,8 @@ local function remember()
     set("lease", text(lease))
     set("settles_at", text(generation.began_at + lease + (generation.overlap or 0)))
   end
-  if #ARGV > 8 then set("witnessed", "1") end
-  for i = 9, #ARGV do redis.call("HSETNX", KEYS[1], "node:" .. ARGV[i], "awaited") end
+  if #ARGV > 9 then set("witnessed", "1") end
+  for i = 10, #ARGV do redis.call("HSETNX", KEYS[1], "node:" .. ARGV[i], "awaited") end
 end
 
 -- The nodes that have yet to announce their sessions.

@@ -12,12 +12,15 @@
 -- ARGV[6] how many joins it has been told of in that generation
 -- ARGV[7] the clock of the epochs as the process reckons it, microseconds
 -- ARGV[8] a node that this process was, and whose sessions have all ended, or ""
--- ARGV[9] … the nodes that may have sessions, as the last renewal in the generation ARGV[5] has said
+-- ARGV[9] sorted set: as KEYS[2], where versions before the hash tag have it; no key of this script, since in a cluster, where
+--         those versions never ran, it may be in another slot
+-- ARGV[10] … the nodes that may have sessions, as the last renewal in the generation ARGV[5] has said
 --
 -- Returns { "late" } when the process has made a newer connection, { "lapsed" } when the others may treat the node as
 -- gone, { "lease", ms } when the lease of the other nodes is another one, else
 --   { "held", generation, ms of Redis's own clock, microseconds of the clock of the epochs, "settled" or "settling",
---     "ready" or "joining", joins, { nodes that may have sessions }, { nodes whose lease is over } }
+--     "ready" or "joining", joins, { nodes that may have sessions }, { nodes whose lease is over },
+--     { node, end of its lease … of the versions before, to who is not ready yet } }
 -- A node may have sessions when it is ready: the data is complete, and every other that may be a witness of it one day
 -- has been told of it. The nodes that may have sessions are not told while nobody here can know them.
 
@@ -61,7 +64,11 @@ redis.call("HSET", KEYS[3], node, ARGV[3] .. " " .. joined .. " " .. seen)
 local settled = now >= tonumber(generation.settles_at)
 local nodes = redis.call("ZRANGEBYSCORE", KEYS[2], alive, "+inf")
 local ready = settled
+local predecessors = {}
 if ARGV[4] ~= "renew" then
+  -- Together with all the rest, so that what is missing here has not just been lost. Where it may not be read there are none.
+  predecessors = redis.pcall("ZRANGEBYSCORE", ARGV[9], "-inf", "+inf", "WITHSCORES")
+  if predecessors.err then predecessors = {} end
   for _, other in ipairs(redis.call("HMGET", KEYS[3], unpack(nodes))) do
     local told = tonumber(string.match(other or "", "(%d+)$") or 0)
     ready = ready and told >= tonumber(joined)
@@ -72,5 +79,5 @@ for _, name in ipairs(awaited) do nodes[#nodes + 1] = name end
 return {
   "held", generation.id, text(time), text(epoch_now), settled and "settled" or "settling",
   ready and "ready" or "joining", redis.call("HGET", KEYS[1], "joins"), nodes,
-  redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", text(now)),
+  redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", text(now)), predecessors,
 }
