@@ -139,6 +139,36 @@ Deno.test("check: a short loss of Redis that costs a session breaks promise 4", 
   assert.deepEqual(story.broken, [4]);
 });
 
+Deno.test("check: a short failover of any kind that costs a session breaks promise 4", () => {
+  for (
+    const fault of [
+      "redis-failover-death",
+      "redis-failover-force",
+      "redis-migrate",
+      "redis-migrate-death",
+    ] as const
+  ) {
+    const story = (until: number) =>
+      new Story().session("0:1", "kim", 0).fault(fault, 10_000, until).closed("0:1", 12_500, 1013);
+    assert.deepEqual(story(10_500).broken, [4], fault);
+    assert.deepEqual(story(12_400).broken, [], `${fault} that took longer`);
+  }
+});
+
+Deno.test("check: the lease of a server counts from when a migration has silenced Redis, not from its beginning", () => {
+  const migration = (closedAt: number) =>
+    new Story().session("0:1", "kim", 0).closed("0:1", closedAt, 1013)
+      .add({
+        kind: "fault",
+        fault: "redis-migrate",
+        at: 1000,
+        until: 9000,
+        silent: { at: 3000, until: 9000 },
+      });
+  assert.deepEqual(migration(5900).broken, []);
+  assert.deepEqual(migration(3000 + LEASE_MS + 500).broken, [4]);
+});
+
 Deno.test("check: one that does not answer the close and is not cut in time, and a descriptor left over, break promise 5", () => {
   const mute = (endAt: number) =>
     new Story().session("0:1", "kim", 0, { habit: "mute" }).frame("0:1", 1000, CLOSE, { code: 1001 })
