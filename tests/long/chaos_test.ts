@@ -40,3 +40,15 @@ Deno.test({
     assert.deepEqual(violations, []);
   },
 });
+
+Deno.test({
+  ...unlessOlderRuntime(
+    "chaos: and keeps them when the shard of a cluster fails over",
+    "frozen peers are not cut there",
+  ),
+  fn: async () => {
+    const options = { ...OPTIONS, seed: useSeed("1"), leaseMs: 8000, topology: "cluster" as const };
+    const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
+    assert.deepEqual(violations, []);
+  },
+});

@@ -5,6 +5,18 @@ import { freePort, Redis } from "./redis.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
 
+/** Redises of which another takes the place of the primary when it fails. */
+export interface Replicated extends AsyncDisposable {
+  /** As a service is given it. */
+  readonly url: string;
+  /** Who takes the writes of the service now. */
+  current(): Promise<Redis>;
+  /** Waits until another than this does. It is not asked itself: it may stand still, or be dead. */
+  failover(from: Redis): Promise<Redis>;
+  /** Waits until all are back that there are, so that the primary could be replaced once more. */
+  complete(): Promise<void>;
+}
+
 /** What the Sentinels call the primary. */
 const NAME = "mymaster";
 
@@ -24,7 +36,7 @@ export interface SentinelsOptions {
 }
 
 /** A primary, two replicas, and three Sentinels that agree on who is the primary. */
-export class Sentinels implements AsyncDisposable {
+export class Sentinels implements Replicated {
   readonly #folder: string;
   readonly redises: Redis[];
   readonly sentinels: (Subprocess & { port: number })[] = [];
@@ -80,8 +92,17 @@ export class Sentinels implements AsyncDisposable {
     return this.redises[0]!;
   }
 
+  async current(): Promise<Redis> {
+    let current: Redis | undefined;
+    await until(
+      async () => (current = await this.#elected()) !== undefined,
+      "most of the Sentinels name one primary",
+    );
+    return current!;
+  }
+
   /** Who is the primary now, as most of the Sentinels say. */
-  async current(): Promise<Redis | undefined> {
+  async #elected(): Promise<Redis | undefined> {
     const votes = new Map<number, number>();
     for (const answer of await this.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)) {
       const elected = Number(answer.split("\n")[1]);
@@ -98,12 +119,9 @@ export class Sentinels implements AsyncDisposable {
 
   /** Waits until another than this is the primary, and most Sentinels say so. */
   async failover(from: Redis): Promise<Redis> {
-    let now: Redis | undefined;
-    await until(
-      async () => (now = await this.current()) !== undefined && now !== from,
-      "another is the primary",
-    );
-    return now!;
+    let now = from;
+    await until(async () => (now = await this.current()) !== from, "another is the primary");
+    return now;
   }
 
   /** Waits until each Sentinel knows the two others and both replicas, and so could replace the primary. */
@@ -119,7 +137,7 @@ export class Sentinels implements AsyncDisposable {
     await this.agree();
     await until(async () => {
       const primary = await this.current();
-      const state = await primary?.command("INFO", "replication") ?? "";
+      const state = await primary.command("INFO", "replication");
       return state.match(/state=online/g)?.length === 2;
     }, "the primary has both replicas again");
   }
@@ -186,10 +204,21 @@ interface KnownNode {
   slots: string[];
 }
 
+/**
+ * So long after an election a Redis that was elected, and has become a replica again, holds none; and in the first half of
+ * it Redis 7.0 counts the votes of the last one again: it takes the slots with an old epoch, and nobody believes it for ever.
+ */
+const ELECTION_MS = 4_000;
+
+/** A replica that is told to take over gives up after this: the others vote only so often. */
+const FORCING_MS = 5_000;
+
 /** Three shards of a primary and a replica each. */
-export class RedisCluster implements AsyncDisposable {
+export class RedisCluster implements Replicated {
   readonly #folder: string;
   readonly redises: Redis[];
+  #slot: Promise<number> | undefined;
+  #electedAtMs = -Infinity;
 
   private constructor(folder: string, redises: Redis[]) {
     this.#folder = folder;
@@ -235,14 +264,7 @@ export class RedisCluster implements AsyncDisposable {
           nodes.filter(({ primary, slots }) => !primary || slots.length > 0).length === 6
         );
       }, "all know of each other");
-      await until(
-        async () => /state=online/.test(await (await cluster.owner()).redis.command("INFO", "replication")),
-        "the owner has its replica",
-      );
-      await until(async () => {
-        const states = await Promise.all(redises.map((redis) => redis.command("CLUSTER", "INFO")));
-        return states.every((state) => state.includes("cluster_state:ok"));
-      }, "all take commands");
+      await cluster.complete();
       await (await cluster.owner()).redis.beKnown();
       return cluster;
     } catch (error) {
@@ -251,24 +273,25 @@ export class RedisCluster implements AsyncDisposable {
     }
   }
 
-  /** Names two of the six: from them the others have to be found. */
+  /** Names three of the six, one of which may be dead while another has old news: from them the others have to be found. */
   get url(): string {
     const { tls } = this.redises[0]!;
-    const hosts = this.redises.slice(0, 2).map(({ port }) => `${hostOf(tls)}:${port}`);
+    const hosts = this.redises.slice(0, 3).map(({ port }) => `${hostOf(tls)}:${port}`);
     return `${tls ? "rediss" : "redis"}+cluster://${hosts.join(",")}`;
   }
 
-  /** The slot of the service. */
+  /** The slot of the service: asked once, since whoever is asked may be dead or stand still another time. */
   async slot(): Promise<number> {
-    return Number(await this.redises[0]!.command("CLUSTER", "KEYSLOT", "{solo}"));
+    this.#slot ??= this.redises[0]!.command("CLUSTER", "KEYSLOT", "{solo}").then(Number);
+    return await this.#slot;
   }
 
-  /** Who has the slot of the service now, as all who are alive say. */
-  async owner(): Promise<KnownNode> {
+  /** Who has the slot of the service now, as all of these say who are alive. */
+  async owner(asked: Redis[] = this.redises): Promise<KnownNode> {
     const slot = await this.slot();
     let owner: KnownNode | undefined;
     await until(async () => {
-      const views = await Promise.all(this.redises.map((redis) => this.#nodes(redis)));
+      const views = await Promise.all(asked.map((redis) => this.#nodes(redis)));
       const owners = views.filter((nodes) => nodes.length > 0)
         .map((nodes) =>
           nodes.find((node) => node.primary && node.alive && node.slots.some((range) => holds(range, slot)))
@@ -277,6 +300,10 @@ export class RedisCluster implements AsyncDisposable {
       return owners.length > 0 && owners.every((each) => each !== undefined && each.redis === owner!.redis);
     }, "all agree on who has the slot");
     return owner!;
+  }
+
+  async current(): Promise<Redis> {
+    return (await this.owner()).redis;
   }
 
   /** The replica of the one who has the slot of the service. */
@@ -291,11 +318,45 @@ export class RedisCluster implements AsyncDisposable {
     return (await this.#nodes(redis)).find((node) => node.primary && node.alive && node.id !== id)!;
   }
 
-  /** Waits until another than this has the slot. */
-  async failover(from: Redis): Promise<Redis> {
+  /** Waits until another than this has the slot, as all others say; but for one that the slot is on its way to, which is deaf. */
+  async failover(from: Redis, deaf?: Redis): Promise<Redis> {
+    const others = this.redises.filter((redis) => redis !== from && redis !== deaf);
     let now = from;
-    await until(async () => (now = (await this.owner()).redis) !== from, "another has the slot");
+    await until(async () => (now = (await this.owner(others)).redis) !== from, "another has the slot");
+    this.#electedAtMs = performance.now();
     return now;
+  }
+
+  /** Has the replica take the slot from a primary that is well, and waits until that one says so too. */
+  async force(): Promise<void> {
+    const [{ redis }, replica] = [await this.owner(), await this.replica()];
+    let askedAtMs = -Infinity;
+    await until(async () => {
+      if (performance.now() > askedAtMs + FORCING_MS) {
+        await replica.command("CLUSTER", "FAILOVER", "FORCE");
+        askedAtMs = performance.now();
+      }
+      return (await this.owner()).redis !== redis;
+    }, "the replica has the slot");
+    this.#electedAtMs = performance.now();
+  }
+
+  /** Waits until the last election does not matter to another, see `ELECTION_MS`. */
+  async pastElection(): Promise<void> {
+    const leftMs = this.#electedAtMs + ELECTION_MS - performance.now();
+    if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
+  }
+
+  /** Waits until all take commands, and the owner has its replica, so that it could be replaced. */
+  async complete(): Promise<void> {
+    await until(async () => {
+      const states = await Promise.all(this.redises.map((redis) => redis.command("CLUSTER", "INFO")));
+      return states.every((state) => state.includes("cluster_state:ok"));
+    }, "all take commands");
+    await until(
+      async () => /state=online/.test(await (await this.current()).command("INFO", "replication")),
+      "the owner has its replica",
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
