@@ -71,6 +71,10 @@ export class NodeTransport implements Transport {
   readonly #connections = new Set<NodeConnection>();
   /** Those whose answer to the handshake may be held back still. */
   #held: NodeConnection[] = [];
+  /** The last answer that is being made on a socket: of requests that are sent at once each has its own, in their order. */
+  readonly #answering = new WeakMap<Socket, ServerResponse>();
+  /** Sockets that have been told that theirs is no request. */
+  readonly #refused = new WeakSet<Socket>();
   #port: number;
 
   private constructor(options: TransportOptions) {
@@ -135,16 +139,24 @@ export class NodeTransport implements Transport {
       connectionsCheckingInterval: CHECKING_INTERVAL_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       requireHostHeader: false, // the handler says what is missing
+      joinDuplicateHeaders: true, // else the first of two counts, where whoever looked on the way here may have taken the last
       noDelay: true,
       // Some clients offer HTTP/2 with every request (`Upgrade: h2c`, by default in Java), and may not be taken at their word: such
       // a request is one like any other, and as an upgrade it would lose its body. The types do not know of this option yet.
       ...{ shouldUpgradeCallback: ({ headers }: IncomingMessage) => isWebSocket(headers.upgrade) },
     });
     const respond = this.#responder();
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => {
       response.prependOnceListener("finish", () => discardBody(request));
+      const { socket } = request;
+      this.#answering.set(socket, response);
+      response.once("close", () => {
+        if (this.#answering.get(socket) === response) this.#answering.delete(socket);
+      });
       return respond(request, response);
-    });
+    };
+    server.on("request", onRequest);
+    server.on("checkExpectation", onRequest); // whatever a client expects, it is told what there is
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head).catch((error) => {
         log.error("cannot answer a request to upgrade: {error}", { error });
@@ -152,7 +164,8 @@ export class NodeTransport implements Transport {
       });
     });
     server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
-      if (!socket.writable) return;
+      if (!socket.writable || this.#refused.has(socket)) return; // called for each piece of a head that is too long
+      this.#refused.add(socket);
       const [status, line] = CLIENT_ERRORS[error.code ?? ""] ?? [400, "this is no HTTP request"];
       answer(socket, text(status, line));
     });
@@ -212,6 +225,8 @@ export class NodeTransport implements Transport {
 
   async #upgrade(incoming: IncomingMessage, socket: Socket, head: Uint8Array): Promise<void> {
     socket.on("error", ignore);
+    const before = this.#answering.get(socket);
+    if (before) await new Promise((resolve) => before.once("close", resolve)); // else this answer would stand in the midst of that
     const result = this.#options.handler(new UpgradeRequest(incoming), new Info(socket, socket));
     // without a turn between where there is nothing to wait for
     const decided = result instanceof Promise ? await result : result;
