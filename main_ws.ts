@@ -10,6 +10,7 @@ import {
   exitOf,
   flag,
   integer,
+  nonEmpty,
   port,
   seconds,
 } from "./lib/service/flags.ts";
@@ -71,6 +72,7 @@ function createCommandLine() {
     .addOption(
       flag("--host <address>", "address to listen on; localhost is 127.0.0.1 and ::1", {
         env: "SOLO_HOST",
+        parse: nonEmpty,
         default: "localhost",
       }),
     )
@@ -84,7 +86,7 @@ function createCommandLine() {
     .addOption(
       flag(
         "--transport <name>",
-        "who speaks HTTP: deno where only this machine can connect, node where others can; auto looks at --host",
+        "who speaks HTTP: deno where only this machine can connect, node where others can; auto looks at --host and --operator",
         { env: "SOLO_TRANSPORT", default: "auto" },
       ).choices(["auto", "deno", "node"]),
     )
@@ -213,7 +215,8 @@ async function serve(flags: Flags): Promise<number> {
   const maxConnections = flags.maxConnections ?? defaultMaxConnections();
   let metrics!: SessionMetrics;
   await using coordination = await coordinate(flags, () => metrics);
-  const transport = flags.transport === "auto" ? transportFor(flags.host) : flags.transport;
+  const hosts = flags.operator ? [flags.host, flags.operator.hostname] : [flags.host];
+  const transport = flags.transport === "auto" ? transportFor(...hosts) : flags.transport;
   const server = await SessionServer.listen({
     hostname: flags.host,
     port: flags.port,

@@ -152,6 +152,8 @@ test("--operator serves operators there, and not where clients connect", async (
 });
 
 Deno.test("ws-server: access that cannot be had stops the start, in one line", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const operator = `127.0.0.1:${taken.addr.port}`;
   for (
     const [args, env, code, says] of [
       [["--auth-secret-file", "/run/secrets/none"], {}, 1, /there is no such file/],
@@ -161,6 +163,8 @@ Deno.test("ws-server: access that cannot be had stops the start, in one line", a
       [["--auth-header", "X-Client-Id"], {}, 2, /--trust-proxy belong together/],
       [["--auth-audience", "solo"], {}, 2, /need --auth-jwks or --auth-secret-file/],
       [["--operator", "8890"], {}, 2, /Give an address and a port/],
+      [["--operator", operator], {}, 1, /the port is in use; .* choose another with --operator/],
+      [[], { SOLO_HOST: "" }, 2, /'SOLO_HOST' is invalid. Give a text, or leave it out/],
       [["--allow-origin", "app.example"], {}, 2, /Give an origin/],
     ] as [string[], Record<string, string>, number, RegExp][]
   ) {

@@ -73,7 +73,7 @@ export class DenoTransport implements Transport {
    */
   static listen(options: TransportOptions): Promise<DenoTransport> {
     const transport = new DenoTransport(options);
-    return listenOnEach(transport, options.hostname, (hostname) => {
+    return listenOnEach(transport, options, (hostname) => {
       transport.#listenOn(hostname);
       transport.addresses.push(addressText(hostname, transport.#port));
     });

@@ -98,7 +98,7 @@ export class NodeTransport implements Transport {
    */
   static listen(options: TransportOptions): Promise<NodeTransport> {
     const transport = new NodeTransport(options);
-    return listenOnEach(transport, options.hostname, (hostname) => transport.#listenOn(hostname));
+    return listenOnEach(transport, options, (hostname) => transport.#listenOn(hostname));
   }
 
   get port(): number {
