@@ -5,6 +5,7 @@ import type { SessionEvents } from "../events/events.ts";
 import { RegistryUnreachableError, type SessionRegistry } from "../registry/registry.ts";
 import { text } from "../transport/text.ts";
 import type { IncomingRequest, RequestInfo } from "../transport/transport.ts";
+import { preferred } from "./accepts.ts";
 import { type ProcessState, RETRY_AFTER_S } from "./connect.ts";
 import { JSON_LISTING, type ListingFormat, listingStream, TEXT_LISTING } from "./listing.ts";
 
@@ -48,9 +49,9 @@ export class SessionList {
   }
 
   answer(request: IncomingRequest, info: RequestInfo, state: ProcessState): Response | Promise<Response> {
-    const accept = request.headers.get("accept") ?? "";
-    if (accept.includes("text/event-stream")) return this.#follow(request, info, state);
-    return this.#list(request, accept.includes("application/json") ? JSON_LISTING : TEXT_LISTING);
+    const type = preferred(request.headers, "Accept", "text/plain", "application/json", "text/event-stream");
+    if (type === "text/event-stream") return this.#follow(request, info, state);
+    return this.#list(request, type === "application/json" ? JSON_LISTING : TEXT_LISTING);
   }
 
   async #list({ method }: IncomingRequest, format: ListingFormat): Promise<Response> {
