@@ -56,9 +56,11 @@ export class SessionList {
 
   async #list({ method }: IncomingRequest, format: ListingFormat): Promise<Response> {
     const headers = { "content-type": format.contentType, "cache-control": "no-store", vary: "accept" };
-    if (method === "HEAD") return new Response(null, { headers });
     try {
-      return new Response(await listingStream(this.#registry.list(), format), { headers });
+      const listing = await listingStream(this.#registry.list(), format);
+      if (method !== "HEAD") return new Response(listing, { headers });
+      await listing.cancel();
+      return new Response(null, { headers });
     } catch (error) {
       if (!(error instanceof RegistryUnreachableError)) throw error;
       return unavailable("the session registry does not answer");
@@ -68,11 +70,11 @@ export class SessionList {
   /** The sessions and then what becomes of them; see docs/sessions-events.md. */
   #follow({ method, headers }: IncomingRequest, info: RequestInfo, state: ProcessState): Response {
     const { remoteAddress, completed } = info;
-    if (method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
     if (state.draining) return unavailable("this process is being stopped");
     if (state.registry === "unleased" || state.registry === "unreachable") {
       return unavailable("the session registry does not answer");
     }
+    if (method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
     const place = this.#places.take(remoteAddress);
     if (typeof place === "string") return unavailable(place);
     completed.then(place, place);

@@ -24,6 +24,9 @@ const JOINING_HASTE = 4;
 /** A connection without an answer for this part of the lease is given up. */
 const PATIENCE = 1 / 4;
 
+/** So many reasons why Redis cannot be reached are told of one absence: attempts are many, and each may fail otherwise. */
+const MAX_REASONS = 8;
+
 /** What a claim must name to be taken: a later renewal makes it void. */
 export interface Terms {
   node: string;
@@ -81,6 +84,8 @@ export class Lease {
   /** Of the last renewal on this connection; no claim without it. */
   #terms: Terms | undefined;
   #unreachable = true;
+  /** What was wrong with connections since then: each reason is told once. */
+  readonly #whyLost = new Set<string>();
   /** The connection on which we hear what is sent to this node. */
   #subscribed: { connection: number; node: string } | undefined;
   #missedMessages = false;
@@ -162,9 +167,7 @@ export class Lease {
   }
 
   onLost(error: Error): void {
-    if (!this.#unreachable) {
-      log.warn("Redis is lost: {error}; sessions live on until the lease ends", { error: messageOf(error) });
-    }
+    this.#reportLoss(messageOf(error));
     this.#terms = undefined;
     this.#unreachable = true;
   }
@@ -270,6 +273,7 @@ export class Lease {
     this.#watch();
     this.#host.onRenewalDone(true);
     this.#unreachable = false;
+    this.#whyLost.clear();
     this.#report(before);
     if (reply.generation === generation && this.#formerNode === formerNode) this.#formerNode = "";
     const missed = this.#missedMessages;
@@ -288,6 +292,17 @@ export class Lease {
       });
     }
     if (!before.ready && this.#ready) log.info("node {node} takes sessions", { node });
+  }
+
+  /** Says in the log that Redis is away and, as its operator may have to do something about it, what keeps us from coming back. */
+  #reportLoss(error: string): void {
+    const isNews = !this.#whyLost.has(error) && this.#whyLost.size < MAX_REASONS;
+    if (isNews) this.#whyLost.add(error);
+    if (!this.#unreachable) {
+      log.warn("Redis is lost: {error}; sessions live on until the lease ends", { error });
+    } else if (isNews && (this.#sentAt || this.#formerNode)) { // else the program has yet to start, and says so itself
+      log.warn("Redis is still out of reach: {error}; trying again", { error });
+    }
   }
 
   /** Says in the log when there are other processes of an older version than before. */
