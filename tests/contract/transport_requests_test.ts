@@ -5,7 +5,7 @@ import { withDeadline } from "../../lib/service/clock.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { rawRequest } from "../support/raw_websocket.ts";
 import { type Each, of, startOn, TRANSPORTS } from "../support/transports.ts";
-import { PATIENCE_MS } from "../support/wait.ts";
+import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const UPGRADE = {
@@ -143,6 +143,30 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual(answer.match(/HTTP\/1\.1 \d+|ready/g), [
       ...["HTTP/1.1 200", "ready", "HTTP/1.1 200", "ready", "HTTP/1.1 101"],
     ]);
+  });
+
+  Deno.test(`${transport}: of requests that are sent at once each has its turn, and none outlives its client`, async () => {
+    await using server = await startOn(transport);
+    const readers = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
+      return Number(/^solo_event_readers (\d+)$/m.exec(metrics)?.[1]);
+    };
+    const follow = "GET /sessions HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    {
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await connection.write(new TextEncoder().encode(follow.repeat(3)));
+      await until(async () => await readers() > 0, "the first is served");
+      assert.equal(await readers(), 1, "the others wait");
+    }
+    await until(async () => await readers() === 0, "nobody reads");
+    if (transport === "deno") return; // it reads no further than it answers
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    await connection.write(new TextEncoder().encode(follow + get("/healthz").repeat(100)));
+    const buffer = new Uint8Array(4096);
+    const end = async () => {
+      while (await connection.read(buffer).catch(() => null) !== null);
+    };
+    await withDeadline(end(), PATIENCE_MS, "a client that sends too many at once is not cut");
   });
 
   Deno.test(`${transport}: a body that nobody reads is discarded, by node to a bound`, async () => {

@@ -54,6 +54,9 @@ const MAX_HEADER_BYTES = 16 * 1024;
  */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
+/** So many requests may be sent at once on one connection: those that wait for their turn are kept. */
+const MAX_ANSWERS = 64;
+
 /** What a client is told whose request is none, by the code of the error. */
 const CLIENT_ERRORS: Record<string, [status: number, line: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, "the request was not complete in time"],
@@ -71,8 +74,8 @@ export class NodeTransport implements Transport {
   readonly #connections = new Set<NodeConnection>();
   /** Those whose answer to the handshake may be held back still. */
   #held: NodeConnection[] = [];
-  /** The last answer that is being made on a socket: of requests that are sent at once each has its own, in their order. */
-  readonly #answering = new WeakMap<Socket, ServerResponse>();
+  /** The answers that are being made on a socket, in the order of the requests: who sends several at once waits for each. */
+  readonly #answers = new WeakMap<Socket, ServerResponse[]>();
   /** Sockets that have been told that theirs is no request. */
   readonly #refused = new WeakSet<Socket>();
   #port: number;
@@ -149,11 +152,14 @@ export class NodeTransport implements Transport {
     const onRequest = (request: IncomingMessage, response: ServerResponse) => {
       response.prependOnceListener("finish", () => discardBody(request));
       const { socket } = request;
-      this.#answering.set(socket, response);
-      response.once("close", () => {
-        if (this.#answering.get(socket) === response) this.#answering.delete(socket);
-      });
-      return respond(request, response);
+      const answers = this.#answers.get(socket) ?? [];
+      const before = answers.at(-1);
+      this.#answers.set(socket, answers);
+      response.once("close", () => answers.shift());
+      if (answers.push(response) > MAX_ANSWERS) return void socket.destroy();
+      if (!before) return respond(request, response);
+      // not before its turn: the platform tells nobody when a client leaves whose answer has not begun
+      before.once("close", () => socket.destroyed || respond(request, response));
     };
     server.on("request", onRequest);
     server.on("checkExpectation", onRequest); // whatever a client expects, it is told what there is
@@ -225,7 +231,7 @@ export class NodeTransport implements Transport {
 
   async #upgrade(incoming: IncomingMessage, socket: Socket, head: Uint8Array): Promise<void> {
     socket.on("error", ignore);
-    const before = this.#answering.get(socket);
+    const before = this.#answers.get(socket)?.at(-1);
     if (before) await new Promise((resolve) => before.once("close", resolve)); // else this answer would stand in the midst of that
     const result = this.#options.handler(new UpgradeRequest(incoming), new Info(socket, socket));
     // without a turn between where there is nothing to wait for
