@@ -52,7 +52,7 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: RegEx
   ["a path named like a property", get("/__proto__"), 404, /no such path/],
   ["POST to /sessions", get("/sessions", "POST"), 405, /GET/],
   ["DELETE of /", get("/?client_id=kim", "DELETE"), 405, /GET/],
-  ["HEAD with an upgrade", upgrade("/?client_id=kim").replace("GET", "HEAD"), 405, /^/],
+  ["HEAD with an upgrade", upgrade("/?client_id=kim").replace("GET", "HEAD"), 405, /^$/],
   ["a Host that is none", upgrade("/?client_id=kim", { Host: "a b:c" }), 400, /./],
   ["two Hosts", upgrade("/?client_id=kim", { Host: "localhost\r\nHost: localhost" }), 400, /^/],
   ["no Host", upgrade("/?client_id=kim", { Host: undefined }), 400, /Host header is missing/],

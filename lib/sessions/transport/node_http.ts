@@ -237,7 +237,7 @@ export class NodeTransport implements Transport {
     // without a turn between where there is nothing to wait for
     const decided = result instanceof Promise ? await result : result;
     if (decided instanceof Upgrade) this.#open(incoming, socket, head, decided);
-    else answer(socket, decided);
+    else answer(socket, incoming.method === "HEAD" ? new Response(null, decided) : decided);
   }
 
   #open(
