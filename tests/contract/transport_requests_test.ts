@@ -65,6 +65,7 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: RegEx
   ],
   ["another version", upgrade("/?client_id=kim", { "Sec-WebSocket-Version": "8" }), 400, /Version/],
   ["a key that is none", upgrade("/?client_id=kim", { "Sec-WebSocket-Key": "short" }), 400, /Key/],
+  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, /./],
   ["a method that nobody knows", get("/", "BREW"), { deno: 405, node: 400 }, /^/],
   [
     "a body over 64 KiB",

@@ -169,6 +169,10 @@ export class NodeTransport implements Transport {
         answer(socket, text(500, "internal error, see the log of the server"));
       });
     });
+    server.on("connect", (_request: IncomingMessage, socket: Socket) => {
+      socket.on("error", ignore);
+      answer(socket, text(405, "this is no proxy", { allow: "GET, HEAD" }));
+    });
     server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
       if (!socket.writable || this.#refused.has(socket)) return; // called for each piece of a head that is too long
       this.#refused.add(socket);
