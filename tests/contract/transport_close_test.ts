@@ -104,6 +104,14 @@ for (const name of TRANSPORTS) {
       assert.equal((await socket.text()).text, "привет");
       assert.equal((await socket.text()).text, "");
       assert.equal(listener.transport.connections, 1);
+      const [dense] = await listener.connect("dense", {
+        headers: { "Sec-WebSocket-Protocol": "other,solo" },
+      });
+      assert.equal(
+        dense.answer.headers.get("sec-websocket-protocol"),
+        "solo",
+        "as the npm package ws offers them",
+      );
     },
   );
 

@@ -229,7 +229,7 @@ Deno.test("ws-server, rediss+sentinel: after a failover to a name that is in no 
   await primary.kill();
   for (const { program } of service.servers) {
     await program.line(
-      /error Redis cannot be reached again: "the primary is said to be 127\.0\.0\.1:\d+, and its/,
+      /error Redis is still out of reach: "the primary is said to be 127\.0\.0\.1:\d+, and its/,
     );
   }
   await sentinels.failover(primary);

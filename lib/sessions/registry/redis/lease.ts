@@ -1,10 +1,10 @@
 import { messageOf } from "../../../service/errors.ts";
 import type { Clock, Timer } from "../../../service/clock.ts";
 import { getLogger } from "../../../service/log.ts";
-import { RedisSetupError } from "../../redis_setup_error.ts";
 import type { RegistryState } from "../registry.ts";
 import type { Memory } from "./memory.ts";
 import type { NodeMessage } from "./messages.ts";
+import { Outage } from "./outage.ts";
 import { Predecessors } from "./predecessors.ts";
 import type { HeldLease, RedisStore } from "./redis_store.ts";
 
@@ -82,8 +82,7 @@ export class Lease {
   /** Of the last renewal on this connection; no claim without it. */
   #terms: Terms | undefined;
   #unreachable = true;
-  /** Whether it was said that only an operator can bring Redis back; not at the start, which fails of it. */
-  #advised = true;
+  readonly #outage = new Outage();
   /** The connection on which we hear what is sent to this node. */
   #subscribed: { connection: number; node: string } | undefined;
   #missedMessages = false;
@@ -165,13 +164,7 @@ export class Lease {
   }
 
   onLost(error: Error): void {
-    if (!this.#unreachable) {
-      log.warn("Redis is lost: {error}; sessions live on until the lease ends", { error: messageOf(error) });
-    }
-    if (error instanceof RedisSetupError && !this.#advised) {
-      log.error("Redis cannot be reached again: {error}", { error: messageOf(error) });
-      this.#advised = true;
-    }
+    this.#outage.hear(error, { begins: !this.#unreachable, starting: !this.#sentAt && !this.#formerNode });
     this.#terms = undefined;
     this.#unreachable = true;
   }
@@ -277,7 +270,7 @@ export class Lease {
     this.#watch();
     this.#host.onRenewalDone(true);
     this.#unreachable = false;
-    this.#advised = false;
+    this.#outage.over();
     this.#report(before);
     if (reply.generation === generation && this.#formerNode === formerNode) this.#formerNode = "";
     const missed = this.#missedMessages;
