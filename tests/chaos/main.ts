@@ -8,6 +8,7 @@ import { check, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
 import { TOPOLOGIES, type Topology } from "./plan.ts";
 import { run } from "./run.ts";
+import { type Sabotage, SABOTAGE_KINDS } from "./sabotage.ts";
 
 interface Flags {
   seed: string;
@@ -18,6 +19,7 @@ interface Flags {
   visitors: number;
   clients: number;
   redis: Topology;
+  sabotage?: Sabotage;
   history?: string;
 }
 
@@ -67,6 +69,9 @@ const program = createProgram(
       "how Redis is run, and so what becomes of it: sentinel means failovers, cluster also a slot that moves",
       { default: "single" },
     ).choices(TOPOLOGIES),
+  )
+  .addOption(
+    flag("--sabotage <kind>", "what the servers are without, to see it found").choices(SABOTAGE_KINDS),
   )
   .addOption(flag("--history <file>", "write everything that was seen there, an event a line"))
   .action(() => main(program.opts<Flags>()));

@@ -1,13 +1,14 @@
 /** The cluster under test: a real Redis, real servers, and between them ways that can be cut. */
 
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
-import { type Program, startServer } from "../support/program.ts";
+import { commandOf, type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import { RedisCluster, type Replicated, Sentinels } from "../support/redis_topologies.ts";
 import type { Event } from "./history.ts";
 import type { Topology } from "./plan.ts";
 import { Proxy } from "./proxy.ts";
+import { type Sabotage, sabotaged } from "./sabotage.ts";
 
 const MAX_LAST_WORDS = 2000;
 
@@ -16,6 +17,8 @@ export interface SubjectOptions {
   leaseMs: number;
   transport: TransportName;
   topology: Topology;
+  /** What the servers are without. */
+  sabotage?: Sabotage;
   record: (event: Event) => void;
 }
 
@@ -43,7 +46,7 @@ export class Node {
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
-    const { leaseMs, transport, record } = this.options;
+    const { leaseMs, transport, sabotage, record } = this.options;
     const args = [
       "--port",
       String(this.port),
@@ -57,7 +60,8 @@ export class Node {
     for (let attempt = 1;; attempt++) {
       try {
         const { program } = await startServer("ws-server", args, {
-          env: { SOLO_AUTH_SECRET: this.secret },
+          env: { SOLO_AUTH_SECRET: this.secret, ...(sabotage && { SOLO_SABOTAGE: sabotage }) },
+          command: sabotage && sabotaged(commandOf("ws-server")),
         });
         this.program = program;
         program.status.then(({ code, signal }) => {
