@@ -10,6 +10,7 @@ import {
   exitOf,
   flag,
   integer,
+  nonEmpty,
   port,
   seconds,
 } from "./lib/service/flags.ts";
@@ -71,6 +72,7 @@ function createCommandLine() {
     .addOption(
       flag("--host <address>", "address to listen on; localhost is 127.0.0.1 and ::1", {
         env: "SOLO_HOST",
+        parse: nonEmpty,
         default: "localhost",
       }),
     )
@@ -84,7 +86,7 @@ function createCommandLine() {
     .addOption(
       flag(
         "--transport <name>",
-        "who speaks HTTP: deno where only this machine can connect, node where others can; auto looks at --host",
+        "who speaks HTTP: deno where only this machine can connect, node where others can; auto looks at --host and --operator",
         { env: "SOLO_TRANSPORT", default: "auto" },
       ).choices(["auto", "deno", "node"]),
     )
@@ -180,7 +182,10 @@ function createCommandLine() {
     .helpOption("--help", "print this help and exit")
     .action(() => health(program.opts<Flags>()));
   program.command("connect")
-    .description("connect as a client, print the session_id, stay, and say why the connection ended")
+    .description(
+      "connect as a client, print the session_id, stay, and say why the connection ended; $SOLO_TOKEN holds the token, " +
+        "where the service asks for one",
+    )
     .helpOption("--help", "print this help and exit")
     .addOption(
       flag("--endpoint <url>", "where the service is", {
@@ -190,6 +195,7 @@ function createCommandLine() {
     )
     .addOption(flag("--client-id <text>", "who connects", { env: "SOLO_CLIENT_ID" }))
     .action(async ({ endpoint, clientId }: { endpoint: string; clientId?: string }) => {
+      checkConnect(program);
       using shutdown = listenForShutdown(() => Deno.exit(1));
       const token = Deno.env.get("SOLO_TOKEN");
       const show = Deno.stdout.isTerminal() ? printable : (text: string) => text; // into a pipe goes exactly what came
@@ -213,7 +219,8 @@ async function serve(flags: Flags): Promise<number> {
   const maxConnections = flags.maxConnections ?? defaultMaxConnections();
   let metrics!: SessionMetrics;
   await using coordination = await coordinate(flags, () => metrics);
-  const transport = flags.transport === "auto" ? transportFor(flags.host) : flags.transport;
+  const hosts = flags.operator ? [flags.host, flags.operator.hostname] : [flags.host];
+  const transport = flags.transport === "auto" ? transportFor(...hosts) : flags.transport;
   const server = await SessionServer.listen({
     hostname: flags.host,
     port: flags.port,
@@ -263,6 +270,17 @@ function checkShutdown({ drainDelay, shutdownTimeout }: Flags): void {
       } or more, or a shorter delay`,
     { exitCode: EXIT_USAGE },
   );
+}
+
+/** The flags of the server are taken behind every subcommand, and here they would mean nothing. */
+function checkConnect(program: ReturnType<typeof createProgram>): void {
+  const foreign = program.options.find((option) =>
+    program.getOptionValueSource(option.attributeName()) === "cli"
+  );
+  if (!foreign) return;
+  throw new ProgramError(`connect does not know ${foreign.long}: it takes --endpoint and --client-id`, {
+    exitCode: EXIT_USAGE,
+  });
 }
 
 function redisUrl(text: string): string {

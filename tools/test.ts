@@ -37,6 +37,7 @@ const LONGEST = [
   "tests/integration/redis_events_test.ts",
   "tests/e2e/ws_events_test.ts",
   "tests/simulation/mutants_test.ts",
+  "tests/long/redis_tls_test.ts",
   "tests/long/redis_failover_test.ts",
   "tests/long/chaos_test.ts",
 ];

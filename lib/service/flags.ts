@@ -90,8 +90,24 @@ export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; m
 }
 
 /**
+ * A parser for any text but none: a variable that was left empty is a mistake, and nobody should have to guess what it
+ * turns off. An empty address is every address, for one.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(nonEmpty("127.0.0.1"), "127.0.0.1");
+ * assert.throws(() => nonEmpty(""), /Give a text, or leave it out/);
+ * ```
+ */
+export function nonEmpty(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Give a text, or leave it out.");
+  return text;
+}
+
+/**
  * A parser for a flag that may be repeated; in one text (that of an environment variable) values stand with spaces or
- * commas between them.
+ * commas between them. None at all are a mistake, see `nonEmpty`.
  *
  * @example
  * ```ts
@@ -102,10 +118,11 @@ export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; m
  * ```
  */
 export function list<T>(parse: (text: string) => T) {
-  return (text: string, before: T[] = []): T[] => [
-    ...before,
-    ...text.split(/[\s,]+/).filter(Boolean).map(parse),
-  ];
+  return (text: string, before: T[] = []): T[] => {
+    const values = text.split(/[\s,]+/).filter(Boolean);
+    if (values.length === 0) throw new InvalidArgumentError("Give at least one, or leave it out.");
+    return [...before, ...values.map(parse)];
+  };
 }
 
 /** A TCP port; 0 lets the system choose a free one. */

@@ -22,6 +22,9 @@ export const CONNECT_EXIT_CODES = {
 /** How long a server may take to answer the upgrade, with all of what it says: it may say a little now and then for ever. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/** How long a server may take to answer the close. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
 /** So much of a refusal is shown. */
 const MAX_REFUSAL_LENGTH = 1_000;
 
@@ -57,9 +60,13 @@ export async function connect(options: ConnectOptions): Promise<void> {
   const url = addressOf(options);
   if (signal.aborted) return;
   const ended = Promise.withResolvers<void>();
-  const fail = (exitCode: number, why: string) => ended.reject(new ProgramError(why, { exitCode }));
+  const fail = (exitCode: number, why: string) => {
+    if (signal.aborted) ended.resolve();
+    else ended.reject(new ProgramError(why, { exitCode }));
+  };
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
+    closeTimeout: CLOSE_TIMEOUT_MS,
     headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
   });
 
@@ -103,17 +110,14 @@ export async function connect(options: ConnectOptions): Promise<void> {
     const { replaced, disconnected } = CONNECT_EXIT_CODES;
     fail(code === CLOSE_CODES.replaced.code ? replaced : disconnected, `disconnected: ${why.trim()}`);
   });
-  const onAbort = () => {
-    ended.resolve();
-    socket.close(1000);
-  };
+  const onAbort = () => socket.close(1000);
   signal.addEventListener("abort", onAbort);
   try {
     await ended.promise;
   } finally {
     clearTimeout(silence);
     signal.removeEventListener("abort", onAbort);
-    if (!signal.aborted) socket.terminate();
+    socket.terminate(); // where it has not closed by itself
   }
 }
 

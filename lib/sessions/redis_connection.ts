@@ -1,9 +1,11 @@
 /** How every connection to Redis is made here, whoever needs it, and the little that is asked of one. */
 
 import { RESP_TYPES } from "@redis/client";
+import { addressText } from "../service/address.ts";
 import { messageOf } from "../service/errors.ts";
 import { parseRedisAddress, type RedisAddress } from "./redis_address.ts";
 import { type Client, type FindPrimary, newClient, type Primary, primaryOf } from "./redis_primary.ts";
+import { RedisSetupError, setupError } from "./redis_setup_error.ts";
 
 /** What Redis answers; maps and sets come as flat arrays. */
 export type Reply = string | number | null | Reply[];
@@ -115,17 +117,32 @@ class PrimaryConnection implements RedisConnection {
   async #connect(): Promise<void> {
     const primary = await this.#find(this.#end.signal);
     this.#end.signal.throwIfAborted();
-    const { tls, username, password, database } = this.#address;
+    const { kind, tls, username, password, database } = this.#address;
     const { host, port } = primary;
     const client = newClient({ host, port, tls, username, password, database });
     this.#client = client;
-    client.on("error", (error: Error) => this.#fail(error));
-    await client.connect();
+    let made = false; // before that `connect` fails of it as well
+    client.on("error", (error: Error) => made && this.#fail(error));
+    await client.connect().catch((error) => {
+      throw this.#named(setupError(error, host, tls, kind), primary);
+    });
+    made = true;
     this.#end.signal.throwIfAborted();
     const info = await client.info();
     if (!info.includes("role:master")) throw new Error(`the Redis at ${host}:${port} is a replica`);
     this.#sharded = Number(info.match(/^redis_version:(\d+)/m)?.[1]) >= 7;
     this.#lookAgain(primary);
+  }
+
+  /** An error of its making, where others have named it with its address: the operator did not write that. */
+  #named(error: unknown, { host, port }: Primary): unknown {
+    if (this.#address.kind === "single" || !(error instanceof RedisSetupError)) return error;
+    const { problem, advice, cause } = error;
+    return new RedisSetupError(
+      `the primary is said to be ${addressText(host, port)}, and ${problem}`,
+      advice,
+      { cause },
+    );
   }
 
   /** Looks whether it is still the primary; where nobody can tell it is. */

@@ -1,9 +1,11 @@
 /** Which Redis takes the writes of a service now: where Sentinels or the nodes of a cluster have to be asked. */
 
 import { createClient } from "@redis/client";
+import { addressText } from "../service/address.ts";
 import { withDeadline } from "../service/clock.ts";
 import { messageOf } from "../service/errors.ts";
 import type { RedisAddress } from "./redis_address.ts";
+import { RedisSetupError, setupError } from "./redis_setup_error.ts";
 
 /** How long the making of one connection may take, and an answer to a question here. */
 export const CONNECT_TIMEOUT_MS = 2_000;
@@ -34,7 +36,12 @@ export function newClient({ host, port, tls, ...options }: Target) {
     // Every command has a deadline of ours; the library's own costs a timer each, which lives on after the answer.
     commandOptions: { timeout: undefined },
     // Whoever needs another connection makes one: only so it is known which of them has said what.
-    socket: { host, port, connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: false, ...(tls && { tls }) },
+    socket: {
+      ...{ host, port, connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: false },
+      // With a signal the platform listens for errors of a socket from its beginning. The library does not for a moment after
+      // the handshake: on Deno an alert that comes right then, as of a Redis that wants a certificate, ends the process.
+      ...(tls && { tls, signal: new AbortController().signal }),
+    },
   });
 }
 
@@ -71,7 +78,7 @@ export function primaryOf(address: RedisAddress, key: string): FindPrimary {
     }
     case "cluster": {
       const targets = nodes.map((node) => ({ ...node, tls, username, password }));
-      return (signal) => newest(targets, signal, (client) => askNode(client, key));
+      return (signal) => newest(targets, signal, (client, { host }) => askNode(client, key, host));
     }
   }
 }
@@ -87,7 +94,8 @@ async function askSentinel(client: Client, name: string): Promise<Primary> {
   return { host, port: Number(port), epoch: Number(master["config-epoch"]) };
 }
 
-async function askNode(client: Client, key: string): Promise<Primary> {
+/** @param asked The host of the node that is asked. */
+async function askNode(client: Client, key: string, asked: string): Promise<Primary> {
   const [slot, info, shards] = await Promise.all([
     client.clusterKeySlot(key),
     client.clusterInfo(),
@@ -95,34 +103,42 @@ async function askNode(client: Client, key: string): Promise<Primary> {
   ]);
   const shard = shards.find(({ from, to }) => from <= slot && slot <= to);
   if (!shard || !info.includes("cluster_state:ok")) throw new Error("the cluster is down");
-  return { ...shard.master, epoch: Number(info.match(/cluster_current_epoch:(\d+)/)?.[1]) };
+  const { host, port } = shard.master;
+  if (host === "?") {
+    throw new RedisSetupError(
+      `it does not know the name of the node at port ${port}`,
+      "set cluster-announce-hostname on every node, or cluster-preferred-endpoint-type ip",
+    );
+  }
+  // without a host it is to be reached as the node that was asked is: so says CLUSTER SLOTS
+  return { host: host || asked, port, epoch: Number(info.match(/cluster_current_epoch:(\d+)/)?.[1]) };
 }
 
 /** Asks all, and waits a moment for better news when the first has answered. */
 function newest(
   targets: Target[],
   signal: AbortSignal,
-  ask: (client: Client) => Promise<Primary>,
+  ask: (client: Client, target: Target) => Promise<Primary>,
 ): Promise<Primary> {
-  const answers: Primary[] = [], failures: string[] = [];
+  const answers: Primary[] = [], failures: Failure[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<Primary>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let over = false;
   const decide = () => {
     if (answers.length > 0) return resolve(answers.reduce((a, b) => b.epoch > a.epoch ? b : a));
-    reject(new Error(`nobody knows the primary: ${failures.join("; ")}`));
+    reject(nobodyKnows(failures));
   };
   const clients = targets.map((target) => {
     const client = newClient(target);
     client.on("error", () => {}); // `connect` and the answer fail of it
     const connecting = client.connect();
     connecting.catch(() => {}).then(() => over && client.destroy());
-    const answer = connecting.then(() => ask(client));
+    const answer = connecting.then(() => ask(client, target));
     withDeadline(answer, CONNECT_TIMEOUT_MS, "no answer").then((primary) => {
       answers.push(primary);
       timer ??= setTimeout(decide, SECOND_OPINION_MS);
     }, (error) => {
-      failures.push(`${target.host}:${target.port}: ${messageOf(error)}`);
+      failures.push({ target, error: setupError(error, target.host, target.tls, "single") });
     }).then(() => {
       if (answers.length + failures.length === targets.length) decide();
     });
@@ -137,4 +153,21 @@ function newest(
     // one that is just being made is not ended by this, it is when it has been made
     for (const client of clients) client.destroy();
   });
+}
+
+interface Failure {
+  target: Target;
+  error: unknown;
+}
+
+/** What each of them has said, and once what to do where that is known of all. */
+function nobodyKnows(failures: Failure[]): Error {
+  const setups = failures.map(({ error }) => error).filter((error) => error instanceof RedisSetupError);
+  const advice = [...new Set(setups.map((error) => error.advice))].join("; ");
+  const said = failures.map(({ target: { host, port }, error }) =>
+    `${addressText(host, port)}: ${error instanceof RedisSetupError ? error.problem : messageOf(error)}`
+  );
+  const problem = `nobody knows the primary: ${said.join("; ")}`;
+  if (setups.length === failures.length) return new RedisSetupError(problem, advice);
+  return new Error(advice ? `${problem}; ${advice}` : problem);
 }

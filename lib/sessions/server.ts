@@ -16,7 +16,12 @@ import { SessionList } from "./http/sessions.ts";
 import type { SessionRegistry } from "./registry/registry.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { listen } from "./transport/listen.ts";
-import { CLOSE_TIMEOUT_MS, type Transport, type TransportName } from "./transport/transport.ts";
+import {
+  CLOSE_TIMEOUT_MS,
+  type Transport,
+  type TransportName,
+  type TransportOptions,
+} from "./transport/transport.ts";
 
 const log = getLogger(["solo", "server"]);
 
@@ -128,7 +133,10 @@ export class SessionServer implements SessionHost {
       scrape: () => server.#observer.scrape(),
       onRefused: (reason) => server.#observer.onRefused(reason),
     });
-    const listenAt = async (address: { hostname: string; port: number }, forOperators: boolean) =>
+    const listenAt = async (
+      address: Pick<TransportOptions, "hostname" | "port" | "flags">,
+      forOperators: boolean,
+    ) =>
       void server.#transports.push(
         await listen(options.transport, {
           ...address,
@@ -142,7 +150,9 @@ export class SessionServer implements SessionHost {
     const { hostname, port, operator } = options;
     try {
       await listenAt({ hostname, port }, operator === undefined);
-      if (operator) await listenAt(operator, true);
+      if (operator) {
+        await listenAt({ ...operator, flags: { host: "--operator", port: "--operator" } }, true);
+      }
     } catch (error) {
       await server.#close();
       throw error;

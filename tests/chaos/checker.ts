@@ -4,18 +4,11 @@
  * Wherever a stamp is uncertain, the promise gets the benefit of the doubt; what is reported has happened.
  */
 
-import type { TransportName } from "../../lib/sessions/transport/transport.ts";
+import { Case, type CheckerOptions, ms, RENEWAL, REPLACED, RESOLUTION_MS, type Violation } from "./case.ts";
+import { effectsOf } from "./faults.ts";
 import type { Event } from "./history.ts";
+import { judgeShortFaults, judgeZombies } from "./leases.ts";
 import { type Connection, goneAt, Model, name, reads } from "./model.ts";
-
-export interface Violation {
-  /** 1 to 6 as the design has them; 0: the cluster did not come back, or a process died by itself. */
-  promise: 0 | 1 | 2 | 3 | 4 | 5 | 6;
-  at: number;
-  text: string;
-  /** How long there were two sessions of one client. */
-  overlapMs?: number;
-}
 
 export interface Verdict {
   violations: Violation[];
@@ -27,32 +20,8 @@ export interface Verdict {
   turnedAway: number;
 }
 
-export interface CheckerOptions {
-  leaseMs: number;
-  /** @default "node" */
-  transport?: TransportName;
-  /** What others that work on the machine meanwhile may add to the time in which a peer that does not answer is cut, ms. @default 0 */
-  othersMs?: number;
-}
-
-/** Two stamps of one process that are closer than this say nothing about an order; a longer lag is in the history. */
-export const RESOLUTION_MS = 6;
-
-/** How often a lease is renewed, as a part of it; so much less than a lease may be left when contact is lost. */
-const RENEWAL = 1 / 20;
-
-/**
- * What a machine may add to a deadline that a server keeps; on a busy one it is also as long as processes of clients had
- * to stand still meanwhile.
- */
-const SLACK_MS = 300;
-
 /** How long after its socket's end a session may be listed while all is quiet, on top of that. */
 const AT_ONCE_MS = 200;
-
-/** So much of a lease is left when contact is lost, and so much of that is for ending the sessions and for connecting again. */
-const SPARE_LEASE = 0.9 - RENEWAL;
-const ENDING_MS = 850;
 
 /** How long a peer has to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -65,35 +34,28 @@ export const SPARE_DESCRIPTORS = 3;
 
 /** What an impostor may be answered: not proven, not yours, or that the server takes nobody at all. */
 const TURNED_AWAY = [401, 403, 503];
-const REPLACED = 4409;
-const TRY_AGAIN = 1013;
-const OPCODE_CLOSE = 8;
 
 export function check(events: readonly Event[], options: CheckerOptions): Verdict {
-  const checker = new Checker(new Model(events), options);
+  const checker = new Checker(new Case(new Model(events), options));
   checker.run();
-  const { violations, withinResolution, lateHeartbeats, turnedAway } = checker;
-  violations.sort((a, b) => a.at - b.at);
+  const { withinResolution, lateHeartbeats, turnedAway } = checker;
+  const violations = checker.trial.violations.toSorted((a, b) => a.at - b.at);
   return { violations, withinResolution, lateHeartbeats, turnedAway };
 }
 
 class Checker {
-  readonly violations: Violation[] = [];
   readonly withinResolution = { count: 0, maxMs: 0 };
   lateHeartbeats = 0;
   turnedAway = 0;
   readonly #byClient: Map<string, Connection[]>;
   readonly #bySession = new Map<string, Connection>();
+  readonly model: Model;
   readonly leaseMs: number;
-  readonly #transport: TransportName;
-  readonly #slackMs: number;
-  readonly #othersMs: number;
 
-  constructor(readonly model: Model, { leaseMs, transport = "node", othersMs = 0 }: CheckerOptions) {
-    this.#othersMs = othersMs;
+  constructor(readonly trial: Case) {
+    const { model, leaseMs } = trial;
+    this.model = model;
     this.leaseMs = leaseMs;
-    this.#transport = transport;
-    this.#slackMs = SLACK_MS + model.longestLagMs;
     // impostors are nobody: they neither have sessions nor may anyone have made way for them
     const connections = [...model.connections.values()].filter(({ habit }) => habit !== "impostor");
     this.#byClient = Map.groupBy(connections, ({ client }) => client);
@@ -111,10 +73,10 @@ class Checker {
     for (const list of this.model.of("list")) this.#ghosts(list);
     for (const connection of this.model.connections.values()) {
       this.#nobodyElses(connection);
-      this.#zombies(connection);
+      this.lateHeartbeats += judgeZombies(this.trial, connection);
       this.#cut(connection);
     }
-    this.#costNobody();
+    judgeShortFaults(this.trial);
     this.#leaks();
     this.#alive();
   }
@@ -143,7 +105,7 @@ class Checker {
     const freeFrom = this.model.lostSince(older.server, at) + this.leaseMs * (1 - RENEWAL) - RESOLUTION_MS;
     if (stopped && at >= freeFrom) return; // it stands still, and its lease has run out
     const early = stopped ? `, ${ms(freeFrom - at)} before the lease of its stopped process was over` : "";
-    this.#violation(1, at, `${name(newer)} is established while ${name(older)} is${early}`, overlapMs);
+    this.trial.violation(1, at, `${name(newer)} is established while ${name(older)} is${early}`, overlapMs);
   }
 
   // ---- 2: the newest survives -------------------------------------------------------------------------------------
@@ -158,7 +120,7 @@ class Checker {
         (other.status === 101 || !reads(other) || other.leaveAt < other.answerAt)
       );
       if (!newer) {
-        this.#violation(2, replaced.closeAt, `${name(replaced)} is replaced, and nobody came after it`);
+        this.trial.violation(2, replaced.closeAt, `${name(replaced)} is replaced, and nobody came after it`);
       }
     }
   }
@@ -171,7 +133,7 @@ class Checker {
     for (const { sessions, server, until } of last) {
       const same = sessions && reference?.sessions && sameSessions(sessions, reference.sessions);
       if (!same) {
-        this.#violation(
+        this.trial.violation(
           3,
           until,
           `in a quiet time server ${server} lists other sessions than ${reference?.server}`,
@@ -188,20 +150,20 @@ class Checker {
       const established = open.filter(({ establishedAt }) => establishedAt < quiet.until);
       for (const waiting of open) {
         if (waiting.establishedAt > quiet.until) {
-          this.#violation(2, quiet.until, `${name(waiting)} still waits after a quiet time`);
+          this.trial.violation(2, quiet.until, `${name(waiting)} still waits after a quiet time`);
         }
       }
       if (established.length > 1) {
-        this.#violation(2, quiet.until, `${established.map(name).join(" and ")} have survived`);
+        this.trial.violation(2, quiet.until, `${established.map(name).join(" and ")} have survived`);
       }
       // all that is older may have made way for one that has left since
       const fresh = present.filter(({ connectAt }) => connectAt > quiet.at + CALM_MS);
       if (open.length === 0 && fresh.some(({ closeCode }) => closeCode === REPLACED)) {
-        this.#violation(2, quiet.until, `nobody has survived of ${fresh.map(name).join(", ")}`);
+        this.trial.violation(2, quiet.until, `nobody has survived of ${fresh.map(name).join(", ")}`);
       }
       const [survivor] = established;
       if (survivor && listed.get(client) !== survivor.session) {
-        this.#violation(
+        this.trial.violation(
           3,
           quiet.until,
           `${name(survivor)} is not listed after a quiet time, but ${listed.get(client)}`,
@@ -214,14 +176,12 @@ class Checker {
 
   #ghosts({ at, until, server, sessions = [] }: Extract<Event, { kind: "list" }>): void {
     if (new Set(sessions.map(({ client }) => client)).size < sessions.length) {
-      this.#violation(3, at, `server ${server} lists a client twice`);
+      this.trial.violation(3, at, `server ${server} lists a client twice`);
     }
-    const graceMs = this.leaseMs + this.#slackMs;
+    const graceMs = this.leaseMs + this.trial.slackMs;
     const quiet = this.model.of("quiet").find((quiet) => quiet.at <= at && at <= quiet.until);
-    // data from an old snapshot, or of a replica, may bring back what had gone
     const lossAt =
-      this.model.faults.findLast(({ at: from, fault }) => from <= at && /^redis-(r|failover)/.test(fault))
-        ?.until ??
+      this.model.faults.findLast((fault) => fault.at <= at && effectsOf(fault).bringsBack)?.until ??
         -Infinity;
     for (const { client, session } of sessions) {
       const connection = this.#bySession.get(session);
@@ -231,7 +191,7 @@ class Checker {
           Math.min(other.endAt, other.leaveAt) >= at - graceMs
         );
         if (!unread && lossAt + graceMs < at) {
-          this.#violation(3, at, `server ${server} lists ${client} ${session}, which nobody has had`);
+          this.trial.violation(3, at, `server ${server} lists ${client} ${session}, which nobody has had`);
         }
         continue;
       }
@@ -242,13 +202,15 @@ class Checker {
         this.model.lostSince(connection.server, at) < at;
       const listedUntil = Math.max(gone + graceMs, lossAt + graceMs, late + (mute ? graceMs : graceMs / 2));
       if (at > listedUntil) {
-        this.#violation(
+        this.trial.violation(
           3,
           at,
           `server ${server} lists ${name(connection)}, ${ms(at - gone)} after it has gone`,
         );
-      } else if (quiet && gone > quiet.at && at > this.#heldUntil(connection) + this.#slackMs + AT_ONCE_MS) {
-        this.#violation(
+      } else if (
+        quiet && gone > quiet.at && at > this.#heldUntil(connection) + this.trial.slackMs + AT_ONCE_MS
+      ) {
+        this.trial.violation(
           3,
           at,
           `server ${server} lists ${name(connection)} in a quiet time, ${ms(at - gone)} after it has gone`,
@@ -259,7 +221,7 @@ class Checker {
         span && connection.connectAt < span.at && at > span.at + graceMs && lossAt < span.at &&
         this.model.lastLateArrival(connection.server, span.at, at) === span.at
       ) {
-        this.#violation(
+        this.trial.violation(
           3,
           at,
           `server ${server} lists ${name(connection)}, ${
@@ -273,76 +235,9 @@ class Checker {
   /** Until when a session whose client was told to go is held: where the answer is the only evidence, until it is cut. */
   #heldUntil(connection: Connection): number {
     const { habit, closeAt, endAt, leaveAt } = connection;
-    return this.#transport === "deno" && habit === "mute"
+    return this.trial.transport === "deno" && habit === "mute"
       ? Math.min(endAt, leaveAt, closeAt + CLOSE_TIMEOUT_MS)
       : goneAt(connection);
-  }
-
-  // ---- 4: no zombies ----------------------------------------------------------------------------------------------
-
-  #zombies(connection: Connection): void {
-    for (const span of this.model.separations(connection.server)) {
-      const leaseEnd = span.at + this.leaseMs;
-      if (span.until < leaseEnd || connection.connectAt > span.at || goneAt(connection) < leaseEnd) continue;
-      for (const { at, opcode, code } of connection.frames) {
-        if (
-          this.model.earliest(connection.crowd, at) < leaseEnd + RESOLUTION_MS ||
-          at > span.until + this.#slackMs
-        ) continue;
-        if (opcode === OPCODE_CLOSE && code === TRY_AGAIN) break;
-        if (opcode > OPCODE_CLOSE) {
-          this.lateHeartbeats++; // says nothing of the session, and was due before anything of ours
-          continue;
-        }
-        const what = opcode === OPCODE_CLOSE ? `close ${code}` : `a frame of opcode ${opcode}`;
-        this.#violation(
-          4,
-          at,
-          `${name(connection)} is sent ${what}, ${ms(at - leaseEnd)} after its server's lease`,
-        );
-      }
-      // one that stood still has a moment when it runs again
-      const stop = this.model.stopsOf(connection.server).find((stop) =>
-        stop.at <= leaseEnd && leaseEnd <= stop.until
-      );
-      const deadline = (stop?.until ?? leaseEnd) + this.#slackMs;
-      const gone = this.model.earliest(connection.crowd, goneAt(connection));
-      if (
-        connection.status === 101 && reads(connection) && gone > deadline &&
-        span.until + this.#slackMs > deadline
-      ) {
-        this.#violation(
-          4,
-          deadline,
-          `${name(connection)} outlives its server's lease by ${ms(gone - (stop?.until ?? leaseEnd))}`,
-        );
-      }
-    }
-  }
-
-  /** A short fault with no other near it does not end a session. */
-  #costNobody(): void {
-    for (const fault of this.model.faults) {
-      if (fault.fault === "kill" || fault.fault === "clients-stop") continue;
-      // after a failover the servers have yet to find the new primary
-      const leaseMs = this.leaseMs *
-        (fault.fault.startsWith("redis-failover") ? SPARE_LEASE - 0.2 : SPARE_LEASE);
-      if (fault.until - fault.at > leaseMs - ENDING_MS - this.#slackMs) continue;
-      const near = (other: { at: number; until: number }) =>
-        other !== fault && other.at < fault.until + this.leaseMs && other.until > fault.at - this.leaseMs;
-      if (this.model.faults.some(near)) continue;
-      for (const connection of this.model.connections.values()) {
-        if (connection.establishedAt > fault.at || connection.habit !== "good") continue;
-        const gone = Math.min(connection.closeAt, connection.endAt);
-        if (gone < fault.at || gone > fault.until + this.leaseMs || connection.leaveAt < gone) continue;
-        if (connection.closeCode === REPLACED) continue;
-        this.#violation(
-          4,
-          gone,
-          `${name(connection)} is ended with ${connection.closeCode} by a short ${fault.fault}`,
-        );
-      }
-    }
   }
 
   // ---- 5: no leaks ------------------------------------------------------------------------------------------------
@@ -350,11 +245,15 @@ class Checker {
   #cut(connection: Connection): void {
     const { closeAt, endAt, leaveAt, habit, server } = connection;
     if (habit !== "mute" || closeAt === Infinity) return;
-    const deadline = closeAt + CLOSE_TIMEOUT_MS + this.#slackMs + this.#othersMs;
+    const deadline = closeAt + CLOSE_TIMEOUT_MS + this.trial.slackMs + this.trial.othersMs;
     if (this.model.stopsOf(server).some((stop) => stop.at < deadline && stop.until > closeAt)) return;
     const over = Math.min(this.model.earliest(connection.crowd, endAt), leaveAt);
     if (over > deadline) {
-      this.#violation(5, deadline, `${name(connection)} is cut ${ms(endAt - closeAt)} after the close frame`);
+      this.trial.violation(
+        5,
+        deadline,
+        `${name(connection)} is cut ${ms(endAt - closeAt)} after the close frame`,
+      );
     }
   }
 
@@ -362,7 +261,7 @@ class Checker {
     for (const { at, server, open, expected, lost } of this.model.of("descriptors")) {
       const left = open - expected - lost;
       if (left > SPARE_DESCRIPTORS) {
-        this.#violation(5, at, `server ${server} has ${left} descriptors left over`);
+        this.trial.violation(5, at, `server ${server} has ${left} descriptors left over`);
       }
     }
   }
@@ -374,22 +273,18 @@ class Checker {
     if (habit !== "impostor" || status === undefined) return;
     if (status < 500) this.turnedAway++;
     if (TURNED_AWAY.includes(status) && frames.length === 0) return;
-    this.#violation(6, answerAt, `the impostor ${name(connection)} is answered ${status}`);
+    this.trial.violation(6, answerAt, `the impostor ${name(connection)} is answered ${status}`);
   }
 
   // ---- 0: it lives ------------------------------------------------------------------------------------------------
 
   #alive(): void {
     for (const { at, server, status } of this.model.of("unready")) {
-      this.#violation(0, at, `server ${server} is not ready again: /readyz ${status}`);
+      this.trial.violation(0, at, `server ${server} is not ready again: /readyz ${status}`);
     }
     for (const { at, server, code, lastWords } of this.model.of("crash")) {
-      this.#violation(0, at, `server ${server} ended by itself with ${code}: ${lastWords}`);
+      this.trial.violation(0, at, `server ${server} ended by itself with ${code}: ${lastWords}`);
     }
-  }
-
-  #violation(promise: Violation["promise"], at: number, text: string, overlapMs?: number): void {
-    this.violations.push({ promise, at, text, ...(overlapMs !== undefined && { overlapMs }) });
   }
 }
 
@@ -397,8 +292,4 @@ function sameSessions(a: { client: string; session: string }[], b: typeof a): bo
   const lines = (sessions: typeof a) =>
     sessions.map(({ client, session }) => `${client} ${session}`).sort().join("\n");
   return lines(a) === lines(b);
-}
-
-function ms(value: number): string {
-  return `${Math.round(value)} ms`;
 }

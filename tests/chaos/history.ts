@@ -62,12 +62,18 @@ export type FaultKind =
   | "redis-loss"
   /** FLUSHALL. */
   | "redis-flush"
-  /** SIGKILL of the primary, which comes back as a replica when the Sentinels have replaced it. */
+  /** SIGKILL of the primary, which comes back as a replica when it was replaced. */
   | "redis-failover-death"
   /** SIGSTOP of the primary, … SIGCONT when it was replaced. */
   | "redis-failover-stop"
   /** Its replicas and the Sentinels lose the primary, and the servers do not, until it was replaced. */
   | "redis-failover-cut"
+  /** A replica takes over from a primary that is well (CLUSTER FAILOVER FORCE). */
+  | "redis-failover-force"
+  /** The slot of the service moves to another shard: its keys in steps, while clients come and go. */
+  | "redis-migrate"
+  /** SIGKILL of the primary when some of the keys have moved; what its replica has is moved when that has taken its place. */
+  | "redis-migrate-death"
   /** SIGSTOP … SIGCONT of a process of clients. */
   | "clients-stop";
 
@@ -77,6 +83,8 @@ export interface FaultEvent {
   at: number;
   /** When it was over: the process runs, Redis answers, another is the primary. */
   until: number;
+  /** When Redis answered none of the servers, where that was not all of the time. */
+  silent?: { at: number; until: number };
   /** The server, or the process of clients; undefined where Redis is meant. */
   target?: number;
 }

@@ -3,10 +3,12 @@
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { createProgram, flag, integer, seconds } from "../../lib/service/flags.ts";
 import { runProgram } from "../../tools/run_program.ts";
-import { check, RESOLUTION_MS, type Verdict } from "./checker.ts";
+import { RESOLUTION_MS } from "./case.ts";
+import { check, type Verdict } from "./checker.ts";
 import type { Event, FaultKind } from "./history.ts";
-import type { Topology } from "./plan.ts";
+import { TOPOLOGIES, type Topology } from "./plan.ts";
 import { run } from "./run.ts";
+import { type Sabotage, SABOTAGE_KINDS } from "./sabotage.ts";
 
 interface Flags {
   seed: string;
@@ -17,6 +19,7 @@ interface Flags {
   visitors: number;
   clients: number;
   redis: Topology;
+  sabotage?: Sabotage;
   history?: string;
 }
 
@@ -61,9 +64,14 @@ const program = createProgram(
     flag("--clients <count>", "how many client_ids they share", { parse: integer({ min: 2 }), default: 40 }),
   )
   .addOption(
-    flag("--redis <topology>", "how Redis is run, and so what becomes of it: sentinel means failovers", {
-      default: "single",
-    }).choices(["single", "sentinel"]),
+    flag(
+      "--redis <topology>",
+      "how Redis is run, and so what becomes of it: sentinel means failovers, cluster also a slot that moves",
+      { default: "single" },
+    ).choices(TOPOLOGIES),
+  )
+  .addOption(
+    flag("--sabotage <kind>", "what the servers are without, to see it found").choices(SABOTAGE_KINDS),
   )
   .addOption(flag("--history <file>", "write everything that was seen there, an event a line"))
   .action(() => main(program.opts<Flags>()));

@@ -1,5 +1,6 @@
 /** A history as the checker reads it: connections, sessions, and when which server was out of touch. */
 
+import { letsThrough, separation } from "./faults.ts";
 import type { Event, FaultEvent, Habit } from "./history.ts";
 
 /** One connection, from the events about it. Times that never came are `Infinity`. */
@@ -93,8 +94,9 @@ export class Model {
     for (let moved = true; moved;) {
       moved = false;
       for (const fault of this.faults) {
-        if (!separates(fault, server) || fault.at >= since || fault.until < since) continue;
-        since = fault.at;
+        const span = separation(fault, server);
+        if (!span || span.at >= since || span.until < since) continue;
+        since = span.at;
         moved = true;
       }
     }
@@ -104,20 +106,20 @@ export class Model {
   /** The whole times in which a server was out of touch with Redis, overlapping faults taken as one. */
   separations(server: number): { at: number; until: number }[] {
     const spans: { at: number; until: number }[] = [];
-    for (const fault of this.faults) {
-      if (!separates(fault, server)) continue;
+    const separations = this.faults.map((fault) => separation(fault, server)).filter((span) =>
+      span !== undefined
+    );
+    for (const { at, until } of separations.toSorted((a, b) => a.at - b.at)) {
       const last = spans.at(-1);
-      if (last && fault.at <= last.until) last.until = Math.max(last.until, fault.until);
-      else spans.push({ at: fault.at, until: fault.until });
+      if (last && at <= last.until) last.until = Math.max(last.until, until);
+      else spans.push({ at, until });
     }
     return spans;
   }
 
   /** When something that was on its way may last have renewed the lease of a server in this span; `from` for never. */
   lastLateArrival(server: number, from: number, until: number): number {
-    const ends = this.faults.filter(({ fault, target }) =>
-      fault === "redis-stop" || (LATE.has(fault) && target === server)
-    ).map((fault) => fault.until);
+    const ends = this.faults.filter((fault) => letsThrough(fault, server)).map((fault) => fault.until);
     return Math.max(from, ...ends.filter((end) => end <= until));
   }
 
@@ -193,27 +195,4 @@ function merge(lags: { at: number; until: number }[]): { at: number; until: numb
     else merged.push({ at, until });
   }
   return merged;
-}
-
-/** Faults after which what was on its way still arrives. */
-const LATE = new Set(["stall", "delay"]);
-
-/** Whether no word passes between a server and Redis during a fault. */
-function separates({ fault, target }: FaultEvent, server: number): boolean {
-  switch (fault) {
-    case "stop":
-    case "kill":
-    case "cut":
-    case "stall":
-      return target === server;
-    case "redis-stop":
-    case "redis-restart":
-    case "redis-rollback":
-    case "redis-loss":
-    case "redis-failover-death":
-    case "redis-failover-stop":
-      return true;
-    default:
-      return false;
-  }
 }

@@ -3,8 +3,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CrowdProcess } from "./crowd_process.ts";
 import type { Redis } from "../support/redis.ts";
-import type { Sentinels } from "../support/redis_topologies.ts";
-import type { Event, FaultKind } from "./history.ts";
+import { RedisCluster, type Replicated } from "../support/redis_topologies.ts";
+import { failOver, type FailoverKind } from "./failovers.ts";
+import type { Event } from "./history.ts";
 import { type PlannedFault, subjectOf } from "./plan.ts";
 import type { Proxy, WayMode } from "./proxy.ts";
 import { now, type Subject } from "./subject.ts";
@@ -39,14 +40,8 @@ export class Nemesis {
 
   async #fault(planned: PlannedFault): Promise<void> {
     const { fault, durationMs, target } = planned;
-    const { nodes, snapshot } = this.subject;
-    const redis = await this.subject.primary();
-    if (fault === "redis-rollback") {
-      await redis.command("SAVE");
-      await delay(durationMs / 2); // the time that is lost; the fault has not begun
-    }
+    const node = this.subject.nodes[target ?? 0]!;
     const at = now();
-    const node = nodes[target ?? 0]!;
     switch (fault) {
       case "kill":
         node.kill();
@@ -65,6 +60,29 @@ export class Nemesis {
       case "delay":
         await onTheWay(node.way!, { kind: fault, ms: planned.delayMs! }, durationMs);
         break;
+      case "clients-stop": {
+        const crowd = this.crowds[target!]!;
+        crowd.signal("SIGSTOP");
+        await delay(durationMs);
+        crowd.signal("SIGCONT");
+        break;
+      }
+      default:
+        return await this.#faultOfRedis({ ...planned, fault });
+    }
+    this.record({ kind: "fault", fault, target, at, until: now() });
+  }
+
+  async #faultOfRedis(planned: PlannedFault & { fault: `redis-${string}` }): Promise<void> {
+    const { fault, durationMs } = planned;
+    const { snapshot } = this.subject;
+    const redis = await this.subject.primary();
+    if (fault === "redis-rollback") {
+      await redis.command("SAVE");
+      await delay(durationMs / 2); // the time that is lost; the fault has not begun
+    }
+    const at = now();
+    switch (fault) {
       case "redis-stop":
         redis.freeze();
         await delay(durationMs);
@@ -89,39 +107,23 @@ export class Nemesis {
       case "redis-flush":
         await redis.command("FLUSHALL");
         break;
-      case "redis-failover-death":
-      case "redis-failover-stop":
-      case "redis-failover-cut":
-        return await this.#failover(fault, redis, this.subject.sentinels!);
-      case "clients-stop": {
-        const crowd = this.crowds[target!]!;
-        crowd.signal("SIGSTOP");
-        await delay(durationMs);
-        crowd.signal("SIGCONT");
-        break;
-      }
       default:
-        fault satisfies never;
+        return await this.#failover(fault, redis, durationMs);
     }
-    this.record({ kind: "fault", fault, target, at, until: now() });
+    this.record({ kind: "fault", fault, at, until: now() });
   }
 
-  /** The fault is over when there is another primary; the old one comes back to be its replica before anything else is done. */
-  async #failover(fault: FailoverKind, primary: Redis, sentinels: Sentinels): Promise<void> {
+  /** Before anything else is done there are as many replicas again as before. */
+  async #failover(fault: FailoverKind, primary: Redis, durationMs: number): Promise<void> {
+    const redis = this.subject.redis as Replicated; // only where there are several such a fault is planned
+    if (redis instanceof RedisCluster && fault !== "redis-migrate") await redis.pastElection();
     const at = now();
-    if (fault === "redis-failover-death") await primary.kill();
-    else if (fault === "redis-failover-stop") primary.freeze();
-    else await sentinels.cutOff(primary);
-    await sentinels.failover(primary);
-    this.record({ kind: "fault", fault, at, until: now() });
-    if (fault === "redis-failover-death") await primary.restart();
-    else if (fault === "redis-failover-stop") primary.thaw();
-    else await sentinels.join(primary);
-    await sentinels.complete();
+    const { silent, back } = await failOver(fault, redis, primary, durationMs);
+    this.record({ kind: "fault", fault, at, until: now(), silent });
+    await back?.();
+    await redis.complete();
   }
 }
-
-type FailoverKind = Extract<FaultKind, `redis-failover-${string}`>;
 
 async function onTheWay(way: Proxy, mode: WayMode, durationMs: number): Promise<void> {
   way.mode = mode;

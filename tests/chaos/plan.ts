@@ -3,8 +3,12 @@
 import type { FaultKind } from "./history.ts";
 import { Random } from "./random.ts";
 
-/** How Redis is run: one of its own behind a way for each server, or a primary with replicas that Sentinels watch. */
-export type Topology = "single" | "sentinel";
+/**
+ * How Redis is run: one of its own behind a way for each server, a primary with replicas that Sentinels watch, or a cluster
+ * of three shards.
+ */
+export const TOPOLOGIES = ["single", "sentinel", "cluster"] as const;
+export type Topology = typeof TOPOLOGIES[number];
 
 export interface PlannedFault {
   fault: FaultKind;
@@ -55,6 +59,17 @@ const WEIGHTS: Readonly<Record<Topology, Partial<Record<FaultKind, number>>>> = 
     "redis-failover-cut": 2,
     "clients-stop": 1,
   },
+  cluster: {
+    kill: 2,
+    stop: 2,
+    "redis-flush": 1,
+    "redis-failover-force": 2,
+    "redis-failover-death": 2,
+    "redis-failover-stop": 2,
+    "redis-migrate": 2,
+    "redis-migrate-death": 1,
+    "clients-stop": 1,
+  },
 };
 
 /** A round of one fault of each of these comes first every third round: some promises can only be judged without others. */
@@ -68,6 +83,13 @@ const ALONE: Readonly<Record<Topology, readonly FaultKind[]>> = {
     "kill",
   ],
   sentinel: ["redis-failover-death", "redis-failover-cut", "redis-failover-stop"],
+  cluster: [
+    "redis-failover-force",
+    "redis-failover-death",
+    "redis-migrate",
+    "redis-failover-stop",
+    "redis-migrate-death",
+  ],
 };
 
 /**

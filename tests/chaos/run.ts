@@ -7,6 +7,7 @@ import { CrowdProcess } from "./crowd_process.ts";
 import type { Event, ListedSession } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
 import { planRounds, QUIET_LEASES, type Topology } from "./plan.ts";
+import type { Sabotage } from "./sabotage.ts";
 import { type Node, now, Subject } from "./subject.ts";
 
 export interface RunOptions {
@@ -21,6 +22,8 @@ export interface RunOptions {
   clients: number;
   /** @default "single" */
   topology?: Topology;
+  /** What the servers are without. @default nothing */
+  sabotage?: Sabotage;
   /** Told at the end of each round. */
   onRound?: (text: string) => void;
 }
@@ -44,10 +47,10 @@ const SETTLE_MS = 300;
 const CLOSE_MS = 60_000;
 
 export async function run(options: RunOptions): Promise<Event[]> {
-  const { leaseMs, servers, transport, topology = "single", onRound } = options;
+  const { leaseMs, servers, transport, topology = "single", sabotage, onRound } = options;
   const events: Event[] = [];
   const record = (event: Event) => void events.push(event);
-  await using subject = await Subject.start({ servers, leaseMs, transport, topology, record });
+  await using subject = await Subject.start({ servers, leaseMs, transport, topology, sabotage, record });
   await using crowds = new Crowds(options, subject, record);
   const nemesis = new Nemesis(subject, crowds.processes, record);
   const stop = new AbortController();
@@ -74,7 +77,7 @@ export async function run(options: RunOptions): Promise<Event[]> {
   await crowds.leave();
   stop.abort();
   await polls;
-  await Promise.all(subject.nodes.map((node) => countDescriptors(node, record)));
+  if (!sabotage) await Promise.all(subject.nodes.map((node) => countDescriptors(node, record)));
   return events;
 }
 

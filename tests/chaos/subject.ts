@@ -1,13 +1,14 @@
 /** The cluster under test: a real Redis, real servers, and between them ways that can be cut. */
 
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
-import { type Program, startServer } from "../support/program.ts";
+import { commandOf, type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
 import { freePort, Redis } from "../support/redis.ts";
-import { Sentinels } from "../support/redis_topologies.ts";
+import { RedisCluster, type Replicated, Sentinels } from "../support/redis_topologies.ts";
 import type { Event } from "./history.ts";
 import type { Topology } from "./plan.ts";
 import { Proxy } from "./proxy.ts";
+import { type Sabotage, sabotaged } from "./sabotage.ts";
 
 const MAX_LAST_WORDS = 2000;
 
@@ -16,6 +17,8 @@ export interface SubjectOptions {
   leaseMs: number;
   transport: TransportName;
   topology: Topology;
+  /** What the servers are without. */
+  sabotage?: Sabotage;
   record: (event: Event) => void;
 }
 
@@ -43,7 +46,7 @@ export class Node {
 
   /** Starts it, again and again until it holds, as a supervisor would. */
   async start(): Promise<void> {
-    const { leaseMs, transport, record } = this.options;
+    const { leaseMs, transport, sabotage, record } = this.options;
     const args = [
       "--port",
       String(this.port),
@@ -57,7 +60,8 @@ export class Node {
     for (let attempt = 1;; attempt++) {
       try {
         const { program } = await startServer("ws-server", args, {
-          env: { SOLO_AUTH_SECRET: this.secret },
+          env: { SOLO_AUTH_SECRET: this.secret, ...(sabotage && { SOLO_SABOTAGE: sabotage }) },
+          command: sabotage && sabotaged(commandOf("ws-server")),
         });
         this.program = program;
         program.status.then(({ code, signal }) => {
@@ -108,18 +112,28 @@ export class Node {
   }
 }
 
+/** By when a primary that is silent is taken for dead: well below half of a lease, see docs/operations.md. */
+const DOWN_AFTER_MS = 500;
+
+/** How Redis is run. */
+const START = {
+  single: (folder) => Redis.start({ args: ["--dir", folder] }),
+  sentinel: () => Sentinels.start({ downAfterMs: DOWN_AFTER_MS }),
+  cluster: () => RedisCluster.start({ nodeTimeoutMs: DOWN_AFTER_MS }),
+} satisfies Record<Topology, (folder: string) => Promise<Redis | Replicated>>;
+
 export class Subject implements AsyncDisposable {
   readonly nodes: Node[];
   /** With which the servers check the tokens of clients. */
   readonly secret: string = crypto.randomUUID();
 
   private constructor(
-    readonly redis: Redis | Sentinels,
+    readonly redis: Redis | Sentinels | RedisCluster,
     readonly folder: string,
     readonly options: SubjectOptions,
   ) {
     this.nodes = Array.from({ length: options.servers }, (_, i) => {
-      if (redis instanceof Sentinels) return new Node(i, redis.url, undefined, this.secret, options);
+      if (!(redis instanceof Redis)) return new Node(i, redis.url, undefined, this.secret, options);
       const way = new Proxy(redis.port);
       return new Node(i, `redis://127.0.0.1:${way.port}`, way, this.secret, options);
     });
@@ -127,9 +141,7 @@ export class Subject implements AsyncDisposable {
 
   static async start(options: SubjectOptions): Promise<Subject> {
     const folder = await Deno.makeTempDir({ prefix: "solo-chaos-" });
-    const redis = options.topology === "sentinel"
-      ? await Sentinels.start({ downAfterMs: 500 })
-      : await Redis.start({ args: ["--dir", folder] });
+    const redis = await START[options.topology](folder);
     const subject = new Subject(redis, folder, options);
     try {
       await Promise.all(subject.nodes.map((node) => node.start()));
@@ -140,14 +152,9 @@ export class Subject implements AsyncDisposable {
     return subject;
   }
 
-  get sentinels(): Sentinels | undefined {
-    return this.redis instanceof Sentinels ? this.redis : undefined;
-  }
-
   /** The Redis that takes the writes now. */
   async primary(): Promise<Redis> {
-    if (!(this.redis instanceof Sentinels)) return this.redis;
-    return (await this.redis.current())!;
+    return this.redis instanceof Redis ? this.redis : await this.redis.current();
   }
 
   /** The file that Redis reads at its start. */

@@ -19,6 +19,14 @@ import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 /** How long what is in the kernel may take to be read here. */
 const PATIENCE_MS = 10_000;
 
+/**
+ * The platform goes on to write the close frame of a connection of `deno` that was cut, and fails some turns after it has told
+ * of the end: nothing tells when, so no test can wait for it.
+ */
+function test(transport: TransportName, what: string, fn: (t: Deno.TestContext) => Promise<void>): void {
+  Deno.test({ name: transport + what, sanitizeOps: transport !== "deno", fn });
+}
+
 /** A transport whose every request to `/` becomes a connection; what is told of them is written down. */
 class Listener implements AsyncDisposable {
   readonly told: string[] = [];
@@ -82,45 +90,65 @@ class Listener implements AsyncDisposable {
 }
 
 for (const name of TRANSPORTS) {
-  Deno.test(`${name}, accept: what is sent arrives, with the protocol that was chosen, also after a wait`, async () => {
-    await using listener = await Listener.start(name);
-    const headers = { "Sec-WebSocket-Protocol": "other, solo" };
-    const [socket, connection] = await listener.connect("slow", { headers });
-    assert.equal(socket.answer.headers.get("sec-websocket-protocol"), "solo");
-    assert.deepEqual(listener.remoteAddresses, ["127.0.0.1"]);
-    connection.send("привет");
-    connection.send("");
-    assert.equal((await socket.text()).text, "привет");
-    assert.equal((await socket.text()).text, "");
-    assert.equal(listener.transport.connections, 1);
-  });
+  test(
+    name,
+    `, accept: what is sent arrives, with the protocol that was chosen, also after a wait`,
+    async () => {
+      await using listener = await Listener.start(name);
+      const headers = { "Sec-WebSocket-Protocol": "other, solo" };
+      const [socket, connection] = await listener.connect("slow", { headers });
+      assert.equal(socket.answer.headers.get("sec-websocket-protocol"), "solo");
+      assert.deepEqual(listener.remoteAddresses, ["127.0.0.1"]);
+      connection.send("привет");
+      connection.send("");
+      assert.equal((await socket.text()).text, "привет");
+      assert.equal((await socket.text()).text, "");
+      assert.equal(listener.transport.connections, 1);
+      const [dense] = await listener.connect("dense", {
+        headers: { "Sec-WebSocket-Protocol": "other,solo" },
+      });
+      assert.equal(
+        dense.answer.headers.get("sec-websocket-protocol"),
+        "solo",
+        "as the npm package ws offers them",
+      );
+    },
+  );
 
-  Deno.test(`${name}: a handler that throws costs an answer of 500 or the connection, and nothing else`, async () => {
-    await using listener = await Listener.start(name);
-    await RawWebSocket.connect(listener.transport.port, "broken", { anyStatus: true }).then(
-      (socket) => {
-        assert.equal(socket.answer.status, 500);
-        socket[Symbol.dispose]();
-      },
-    );
-    await listener.connect();
-  });
+  test(
+    name,
+    `: a handler that throws costs an answer of 500 or the connection, and nothing else`,
+    async () => {
+      await using listener = await Listener.start(name);
+      await RawWebSocket.connect(listener.transport.port, "broken", { anyStatus: true }).then(
+        (socket) => {
+          assert.equal(socket.answer.status, 500);
+          socket[Symbol.dispose]();
+        },
+      );
+      await listener.connect();
+    },
+  );
 
-  Deno.test(`${name}, close: the frame arrives, the promise is kept, the listener is not told of what it did itself`, async () => {
-    await using listener = await Listener.start(name);
-    const [socket, connection] = await listener.connect();
-    const evidence = connection.close(4409, "replaced");
-    assert.equal(connection.close(1001, "again"), evidence, "the second call has no effect");
-    connection.send("too late");
-    await evidence;
-    const { code, reason } = await socket.close();
-    assert.deepEqual([code, reason], [4409, "replaced"]);
-    await socket.gone;
-    await listener.isEmpty();
-    assert.deepEqual(listener.told, ["open"]);
-  });
+  test(
+    name,
+    `, close: the frame arrives, the promise is kept, the listener is not told of what it did itself`,
+    async () => {
+      await using listener = await Listener.start(name);
+      const [socket, connection] = await listener.connect();
+      const evidence = connection.close(4409, "replaced");
+      assert.equal(connection.close(1001, "again"), evidence, "the second call has no effect");
+      connection.send("too late");
+      await evidence;
+      const { code, reason } = await socket.close();
+      assert.deepEqual([code, reason], [4409, "replaced"]);
+      await socket.gone;
+      await listener.isEmpty();
+      assert.deepEqual(listener.told, ["open"]);
+    },
+  );
 
-  Deno.test(`${name}, close: a peer that does not answer is cut, and the promise is kept`, async () => {
+  test(name, `, close: a peer that does not answer is cut, and the promise is kept`, async () => {
     await using listener = await Listener.start(name);
     const [socket, connection] = await listener.connect("deaf", { answersClose: false });
     await connection.close(4409, "replaced");
@@ -130,7 +158,7 @@ for (const name of TRANSPORTS) {
     assert.deepEqual(listener.told, ["open"]);
   });
 
-  Deno.test(`${name}, close of one that takes nothing: it is cut, and the promise is kept`, async () => {
+  test(name, `, close of one that takes nothing: it is cut, and the promise is kept`, async () => {
     await using listener = await Listener.start(name);
     const [, connection] = await listener.connect("frozen", { read: false });
     const long = "x".repeat(60_000);
@@ -140,7 +168,7 @@ for (const name of TRANSPORTS) {
     assert.deepEqual(listener.told, ["open"]);
   });
 
-  Deno.test(`${name}, deliver: a text that was sent arrives, and it is told when the kernel has it`, async () => {
+  test(name, `, deliver: a text that was sent arrives, and it is told when the kernel has it`, async () => {
     await using listener = await Listener.start(name);
     const [socket, connection] = await listener.connect();
     connection.send("first");
@@ -162,28 +190,32 @@ for (const name of TRANSPORTS) {
     await listener.isEmpty();
   });
 
-  Deno.test(`${name}, deliver to one that reads nothing: a bound of bytes waits, and no evidence is made up`, async () => {
-    await using listener = await Listener.start(name);
-    const [, connection] = await listener.connect("frozen", { read: false });
-    const long = "x".repeat(MAX_MESSAGE_BYTES);
-    const deliveries: Promise<Delivery>[] = [];
-    let last: Delivery | undefined;
-    while (last !== "full") {
-      assert.ok(deliveries.length < 1000, "64 MB were taken for one that reads nothing");
-      deliveries.push(connection.deliver(long));
-      last = await within(20, deliveries.at(-1)!);
-    }
-    connection.terminate();
-    const outcomes = await Promise.all(deliveries);
-    const count = (delivery: Delivery) => outcomes.filter((outcome) => outcome === delivery).length;
-    assert.equal(count("full"), 1);
-    assert.ok(count("sent") > 0, "the kernel has taken some");
-    assert.ok(count("unknown") <= 3, `${count("unknown")} were waiting`);
-    assert.equal(await connection.deliver("nobody is there"), "closed");
-    await listener.isEmpty();
-  });
+  test(
+    name,
+    `, deliver to one that reads nothing: a bound of bytes waits, and no evidence is made up`,
+    async () => {
+      await using listener = await Listener.start(name);
+      const [, connection] = await listener.connect("frozen", { read: false });
+      const long = "x".repeat(MAX_MESSAGE_BYTES);
+      const deliveries: Promise<Delivery>[] = [];
+      let last: Delivery | undefined;
+      while (last !== "full") {
+        assert.ok(deliveries.length < 1000, "64 MB were taken for one that reads nothing");
+        deliveries.push(connection.deliver(long));
+        last = await within(20, deliveries.at(-1)!);
+      }
+      connection.terminate();
+      const outcomes = await Promise.all(deliveries);
+      const count = (delivery: Delivery) => outcomes.filter((outcome) => outcome === delivery).length;
+      assert.equal(count("full"), 1);
+      assert.ok(count("sent") > 0, "the kernel has taken some");
+      assert.ok(count("unknown") <= 3, `${count("unknown")} were waiting`);
+      assert.equal(await connection.deliver("nobody is there"), "closed");
+      await listener.isEmpty();
+    },
+  );
 
-  Deno.test(`${name}, deliver to one that reads later: it is told then, and all of it arrives`, async () => {
+  test(name, `, deliver to one that reads later: it is told then, and all of it arrives`, async () => {
     await using listener = await Listener.start(name);
     const [socket, connection] = await listener.connect("late", { read: false });
     const long = "x".repeat(MAX_MESSAGE_BYTES);
@@ -206,25 +238,29 @@ for (const name of TRANSPORTS) {
     assert.equal(delivery, "sent");
   });
 
-  Deno.test(`${name}, terminate: ends without a word, also twice and after close, whose promise it keeps`, async () => {
-    await using listener = await Listener.start(name);
-    const [first, cut] = await listener.connect("first");
-    cut.terminate();
-    cut.terminate();
-    cut.send("nobody is there");
-    assert.equal(await first.frame(), undefined);
-    await until(() => listener.told.length === 2, "the end is told of");
-    assert.match(listener.told[1]!, /^end 100[56]$/);
-    await cut.close(1001, "nobody is there");
+  test(
+    name,
+    `, terminate: ends without a word, also twice and after close, whose promise it keeps`,
+    async () => {
+      await using listener = await Listener.start(name);
+      const [first, cut] = await listener.connect("first");
+      cut.terminate();
+      cut.terminate();
+      cut.send("nobody is there");
+      assert.equal(await first.frame(), undefined);
+      await until(() => listener.told.length === 2, "the end is told of");
+      assert.match(listener.told[1]!, /^end 100[56]$/);
+      await cut.close(1001, "nobody is there");
 
-    const [, closing] = await listener.connect("second", { read: false });
-    const evidence = closing.close(4409, "replaced");
-    closing.terminate();
-    await evidence;
-    await listener.isEmpty();
-  });
+      const [, closing] = await listener.connect("second", { read: false });
+      const evidence = closing.close(4409, "replaced");
+      closing.terminate();
+      await evidence;
+      await listener.isEmpty();
+    },
+  );
 
-  Deno.test(`${name}: the peer's close is answered and told of, and so is its going without one`, async () => {
+  test(name, `: the peer's close is answered and told of, and so is its going without one`, async () => {
     await using listener = await Listener.start(name);
     const [polite] = await listener.connect("polite");
     await polite.send(OPCODES.close, Uint8Array.of(0x0f, 0xa0)); // 4000
@@ -240,7 +276,7 @@ for (const name of TRANSPORTS) {
     await listener.isEmpty();
   });
 
-  Deno.test(`${name}, close and the peer's close at the same time: each end is told once`, async () => {
+  test(name, `, close and the peer's close at the same time: each end is told once`, async () => {
     await using listener = await Listener.start(name);
     for (let i = 0; i < 200; i++) {
       const [socket, connection] = await listener.connect(`kim ${i}`);
@@ -255,7 +291,7 @@ for (const name of TRANSPORTS) {
     assert.ok(listener.told.length - opened <= 200, "no end is told twice");
   });
 
-  Deno.test(`${name}: a listener that throws costs its own connection`, async () => {
+  test(name, `: a listener that throws costs its own connection`, async () => {
     await using listener = await Listener.start(name, () => {
       if (listener.connections.length === 1) throw new Error("on purpose");
     });
@@ -268,7 +304,7 @@ for (const name of TRANSPORTS) {
     assert.equal((await second.text()).text, "fine");
   });
 
-  Deno.test(`${name}, Transport.close: ends what is left, and listens no more`, async () => {
+  test(name, `, Transport.close: ends what is left, and listens no more`, async () => {
     const listener = await Listener.start(name);
     const [socket] = await listener.connect();
     await listener.transport.close();
@@ -281,11 +317,15 @@ for (const name of TRANSPORTS) {
    * The server is stopped when so many successors have their session_id. What the kernel holds then is what the server had
    * done: wherever a session_id has come, the close frame of the session before it must have come too.
    */
-  Deno.test(`${name}: no successor is established before the close frame of the older session is with the kernel`, async (t) => {
-    for (const stopAt of [1, 50, 150, 250]) {
-      await t.step(`stopped at ${stopAt} of 300`, () => stopAmongTakeovers(name, stopAt));
-    }
-  });
+  test(
+    name,
+    `: no successor is established before the close frame of the older session is with the kernel`,
+    async (t) => {
+      for (const stopAt of [1, 50, 150, 250]) {
+        await t.step(`stopped at ${stopAt} of 300`, () => stopAmongTakeovers(name, stopAt));
+      }
+    },
+  );
 }
 
 async function stopAmongTakeovers(name: TransportName, stopAt: number): Promise<void> {

@@ -1,9 +1,11 @@
 /** Requests: each transport has a clear answer for every one, or ends that one connection. */
 
 import assert from "node:assert/strict";
+import { withDeadline } from "../../lib/service/clock.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { rawRequest } from "../support/raw_websocket.ts";
 import { type Each, of, startOn, TRANSPORTS } from "../support/transports.ts";
+import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const UPGRADE = {
@@ -50,7 +52,9 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: RegEx
   ["a path named like a property", get("/__proto__"), 404, /no such path/],
   ["POST to /sessions", get("/sessions", "POST"), 405, /GET/],
   ["DELETE of /", get("/?client_id=kim", "DELETE"), 405, /GET/],
+  ["HEAD with an upgrade", upgrade("/?client_id=kim").replace("GET", "HEAD"), 405, /^$/],
   ["a Host that is none", upgrade("/?client_id=kim", { Host: "a b:c" }), 400, /./],
+  ["two Hosts", upgrade("/?client_id=kim", { Host: "localhost\r\nHost: localhost" }), 400, /^/],
   ["no Host", upgrade("/?client_id=kim", { Host: undefined }), 400, /Host header is missing/],
   ["no HTTP", "hello\r\n\r\n", 400, /^/],
   [
@@ -61,6 +65,7 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: RegEx
   ],
   ["another version", upgrade("/?client_id=kim", { "Sec-WebSocket-Version": "8" }), 400, /Version/],
   ["a key that is none", upgrade("/?client_id=kim", { "Sec-WebSocket-Key": "short" }), 400, /Key/],
+  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, /./],
   ["a method that nobody knows", get("/", "BREW"), { deno: 405, node: 400 }, /^/],
   [
     "a body over 64 KiB",
@@ -68,6 +73,12 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: RegEx
     "POST /sessions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 65537\r\n\r\n",
     405, // who asked is looked at first, and what for; nobody reads the body
     /^/,
+  ],
+  [
+    "an expectation that nobody knows",
+    get("/healthz").replace("close", "close\r\nExpect: tea"),
+    200,
+    /alive/,
   ],
   ["an upgrade to something else", get("/healthz").replace("close", "Upgrade\r\nUpgrade: h2c"), 200, /alive/],
 ];
@@ -81,9 +92,10 @@ for (const transport of TRANSPORTS) {
       await t.step(`${what}: ${status}`, async () => {
         const answer = await rawRequest(server.port, request);
         assert.match(answer, new RegExp(`^HTTP/1.[01] ${status} `), answer);
+        assert.equal(answer.split("HTTP/1.").length, 2, `answered once: ${answer}`);
         const [head, body] = answer.split("\r\n\r\n", 2);
         assert.match(body ?? "", says);
-        if (status === 405) assert.match(head!, /allow: GET, HEAD/i);
+        if (status === 405) assert.match(head!, /allow: GET/i);
         if (status === 426) assert.match(head!, /upgrade: websocket/i);
       });
     }
@@ -115,6 +127,47 @@ for (const transport of TRANSPORTS) {
       received = Uint8Array.from([...received, ...buffer.subarray(0, n)]);
     }
     assert.deepEqual([...received.subarray(-4)], [0x88, 2, 0x0f, 0xa0], "the close is answered");
+  });
+
+  Deno.test(`${transport}: a request to upgrade waits for the answers to those before it`, async () => {
+    await using server = await startOn(transport);
+    const before = get("/readyz").replace("Connection: close\r\n", "");
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    await connection.write(new TextEncoder().encode(`${before}${before}${upgrade("/?client_id=patient")}`));
+    let answer = "";
+    const buffer = new Uint8Array(4096);
+    while (!answer.includes("\x81\x24")) { // the first frame: a text of 36 bytes, the session_id
+      const count = await withDeadline(connection.read(buffer), PATIENCE_MS, `no session after ${answer}`);
+      assert.ok(count !== null, answer);
+      answer += new TextDecoder("latin1").decode(buffer.subarray(0, count));
+    }
+    assert.deepEqual(answer.match(/HTTP\/1\.1 \d+|ready/g), [
+      ...["HTTP/1.1 200", "ready", "HTTP/1.1 200", "ready", "HTTP/1.1 101"],
+    ]);
+  });
+
+  Deno.test(`${transport}: of requests that are sent at once each has its turn, and none outlives its client`, async () => {
+    await using server = await startOn(transport);
+    const readers = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
+      return Number(/^solo_event_readers (\d+)$/m.exec(metrics)?.[1]);
+    };
+    const follow = "GET /sessions HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    {
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await connection.write(new TextEncoder().encode(follow.repeat(3)));
+      await until(async () => await readers() > 0, "the first is served");
+      assert.equal(await readers(), 1, "the others wait");
+    }
+    await until(async () => await readers() === 0, "nobody reads");
+    if (transport === "deno") return; // it reads no further than it answers
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    await connection.write(new TextEncoder().encode(follow + get("/healthz").repeat(100)));
+    const buffer = new Uint8Array(4096);
+    const end = async () => {
+      while (await connection.read(buffer).catch(() => null) !== null);
+    };
+    await withDeadline(end(), PATIENCE_MS, "a client that sends too many at once is not cut");
   });
 
   Deno.test(`${transport}: a body that nobody reads is discarded, by node to a bound`, async () => {

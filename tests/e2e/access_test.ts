@@ -1,6 +1,7 @@
 /** Who may connect and who may look, asked of the program over either transport. What tokens and pages can do is tested beside. */
 
 import assert from "node:assert/strict";
+import config from "../../deno.json" with { type: "json" };
 import { ask, basic, bearer, connect, type HeaderFields, refusals, start, test } from "../support/access.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { EventReader } from "../support/event_reader.ts";
@@ -152,15 +153,23 @@ test("--operator serves operators there, and not where clients connect", async (
 });
 
 Deno.test("ws-server: access that cannot be had stops the start, in one line", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const operator = `127.0.0.1:${taken.addr.port}`;
+  const mayRead = new RegExp(`may read in ${config.permissions["ws-server"].read.join(", ")} alone`);
   for (
     const [args, env, code, says] of [
       [["--auth-secret-file", "/run/secrets/none"], {}, 1, /there is no such file/],
+      [["--auth-jwks", "/run/secrets/none"], {}, 1, /there is no such file/],
+      [["--operator-token-file", "/nowhere/token"], {}, 1, mayRead],
+      [["--auth-jwks", "/nowhere/keys"], {}, 1, mayRead],
       [[], { SOLO_AUTH_SECRET: "short" }, 1, /SOLO_AUTH_SECRET is not usable: it is shorter than 32 bytes/],
       [[], { SOLO_OPERATOR_TOKEN: "" }, 1, /SOLO_OPERATOR_TOKEN is not usable: it is empty/],
       [["--auth-jwks", "http://127.0.0.1:1/keys"], {}, 1, /127\.0\.0\.1:1/],
       [["--auth-header", "X-Client-Id"], {}, 2, /--trust-proxy belong together/],
       [["--auth-audience", "solo"], {}, 2, /need --auth-jwks or --auth-secret-file/],
       [["--operator", "8890"], {}, 2, /Give an address and a port/],
+      [["--operator", operator], {}, 1, /the port is in use; .* choose another with --operator/],
+      [[], { SOLO_HOST: "" }, 2, /'SOLO_HOST' is invalid. Give a text, or leave it out/],
       [["--allow-origin", "app.example"], {}, 2, /Give an origin/],
     ] as [string[], Record<string, string>, number, RegExp][]
   ) {

@@ -78,6 +78,7 @@ Deno.test("ws-server connect: what does not come about is one line that says why
       [[`--endpoint=http://localhost:${server.port}/x`, "--client-id=a"], 1, /answers 404: no such path/],
       [[`--endpoint=http://127.0.0.1:${nobody}`, "--client-id=a"], 1, /cannot connect to ws:.*ECONNREFUSED/],
       [["--client=a"], 2, /unknown option '--client=a'/],
+      [[`--port=${server.port}`, "--client-id=a"], 2, /connect does not know --port: .*--endpoint/],
     ] as const
   ) {
     const { code: exitCode, stdout, stderr } = await run([...args]);

@@ -17,8 +17,8 @@ const CUT = 0;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function statusOf(port: number, path: string): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+async function statusOf(port: number, path: string, method = "GET"): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
   await response.body?.cancel();
   return response.status;
 }
@@ -137,10 +137,12 @@ for (
     for (const { code } of await Promise.all(clients.map((client) => client.end()))) {
       assert.ok(code === TRY_AGAIN || code === CUT, `closed with ${code}`);
     }
-    for (const { port } of cluster.servers) {
+    for (const { port, program } of cluster.servers) {
+      if (how === "killed") await program.line(/Redis is still out of reach: "connect ECONNREFUSED/);
       assert.equal(await statusOf(port, "/healthz"), 200, "the process lives");
       assert.equal(await statusOf(port, "/readyz"), 503, "but is not ready");
       assert.equal(await statusOf(port, "/sessions"), 503);
+      assert.equal(await statusOf(port, "/sessions", "HEAD"), 503);
       assert.deepEqual(await upgradeAnswer(port, "kim"), { status: 503, retryAfter: "1" });
     }
     await back(cluster);

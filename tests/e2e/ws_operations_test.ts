@@ -43,6 +43,14 @@ for (const transport of TRANSPORTS) {
       const json = { accept: "application/json" };
       const [entry] = JSON.parse((await ask(port, "GET", "/sessions", { headers: json })).text);
       assert.deepEqual(JSON.parse((await ask(port, "GET", path, { headers: json })).text), entry);
+      const plain = { headers: { accept: "text/plain, application/json;q=0.5, text/event-stream;q=0" } };
+      for (const target of [path, "/sessions"]) {
+        assert.equal(
+          (await ask(port, "GET", target, plain)).text,
+          found.text,
+          `${target}: what it would rather have`,
+        );
+      }
 
       const { status, text } = await say(port, clientId, "привет\n\u{FEFF}");
       assert.deepEqual([status, text], [200, `${sessionId}\n`]);

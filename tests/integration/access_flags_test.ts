@@ -69,6 +69,15 @@ for (
     [["--operator", "8890"], /Give an address and a port/],
     [["--operator", "::1:8890"], /Give an address and a port/],
     [["--operator", "localhost:99999"], /from 0 to 65535/],
+    [["--allow-origin", ""], /Give at least one/],
+    [["--allow-host", ""], /Give at least one/],
+    [["--trust-proxy", " "], /Give at least one/],
+    [["--auth-jwks", ""], /Give an https: URL/],
+    [["--auth-secret-file", ""], /Give a text, or leave it out/],
+    [["--auth-claim", ""], /Give a text/],
+    [["--auth-audience", ""], /Give a text/],
+    [["--auth-issuer", ""], /Give a text/],
+    [["--operator-token-file", ""], /Give a text/],
   ] as [string[], RegExp][]
 ) {
   Deno.test(`addAccessFlags: ${args.join(" ")} is refused, and says what to give`, () => {

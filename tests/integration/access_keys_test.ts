@@ -181,7 +181,7 @@ Deno.test("Access.open: keys that cannot be read are an error at the start that 
       [empty.path, /the key set is empty$/],
       [secret.path, /private or secret keys: only public ones/],
       [leaked.path, /private or secret keys: only public ones/],
-      ["/nowhere/keys.json", /No such file/],
+      ["/nowhere/keys.json", /there is no such file/],
       ["/", /it is not a file$/],
       [
         goneUrl,

@@ -7,23 +7,13 @@ import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { runProgram, startServer } from "../support/program.ts";
 import { freePort, Redis } from "../support/redis.ts";
+import { blocks, clusterRights, PASSWORD, serviceUser } from "../support/redis_access_page.ts";
 import { RedisCluster } from "../support/redis_topologies.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const PAGE = await Deno.readTextFile(new URL("../../docs/redis-access.md", import.meta.url));
 const LEASE_MS = 2000;
-const PASSWORD = "change-this-password";
-
-/** The blocks of the page in this language. */
-function blocks(language: string): string[] {
-  return [...PAGE.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm"))].map(([, text]) => text!);
-}
-
-async function temporaryFolder(): Promise<AsyncDisposable & { path: string }> {
-  const path = await Deno.makeTempDir();
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
 
 /** A Redis with the user of the page; its default user stays, for the test to look. */
 async function redisWithUser(folder: string): Promise<Redis> {
@@ -121,9 +111,7 @@ Deno.test("docs/redis-access.md: its user may do all that a service does, and ha
 });
 
 Deno.test("docs/redis-access.md: in a cluster its user needs the three rights that the page names beside", async () => {
-  const [rights] = PAGE.match(/\+cluster\|\S+(?: \+cluster\|\w+)+/)!;
-  const words = blocks("acl")[0]!.trim().split("\n").at(-1)!.replace(/^user /, "").split(" ");
-  await using cluster = await RedisCluster.start({ args: ["--user", ...words, ...rights.split(" ")] });
+  await using cluster = await RedisCluster.start({ args: ["--user", ...serviceUser(), ...clusterRights()] });
   const url = cluster.url.replace("//", `//solo:${PASSWORD}@`);
   await using service = await inRedis({ url, startTimeoutMs: PATIENCE_MS });
   const kim = new TestCandidate("kim");
@@ -226,18 +214,29 @@ for (const variable of ["DENO_CERT", "NODE_EXTRA_CA_CERTS"]) {
 }
 
 for (
-  const [what, host, withCa] of [
-    ["without the CA", "localhost", false],
-    ["for another name than the certificate's", "127.0.0.1", true],
+  const [what, host, withCa, says] of [
+    [
+      "without the CA",
+      "localhost",
+      false,
+      /no CA that is trusted here has signed its certificate \(.*\); name the file of its CA in DENO_CERT$/m,
+    ],
+    [
+      "for another name than the certificate's",
+      "127.0.0.1",
+      true,
+      /its certificate is for localhost, not for 127\.0\.0\.1; write it in --redis as its certificate names it/,
+    ],
   ] as const
 ) {
-  Deno.test(`docs/redis-access.md: ${what} a ws-server does not start, and says why`, async () => {
+  Deno.test(`docs/redis-access.md: ${what} a ws-server does not start, and says why and what to do`, async () => {
     await using folder = await temporaryFolder();
     await using redis = await redisWithTls(folder.path);
     const { code, stderr } = await runProgram("ws-server", [
       ...["--host", "127.0.0.1", "--port", "0", "--redis", `rediss://${host}:${redis.tlsPort}`],
     ], { env: withCa ? { DENO_CERT: `${folder.path}/ca.pem` } : {} });
     assert.equal(code, 1);
-    assert.match(stderr, /^ERROR: cannot use Redis at rediss:\/\/.*certificate/m);
+    assert.match(stderr, /^ERROR: cannot use Redis at rediss:\/\//m);
+    assert.match(stderr, says);
   });
 }

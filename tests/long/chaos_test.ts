@@ -1,8 +1,9 @@
-/** A short chaos run, with access configured and impostors among the clients. That a broken cluster is found out is shown in tests/simulation. */
+/** Short chaos runs, with access configured and impostors among the clients, and the proof that they can fail: servers that are broken on purpose. */
 
 import assert from "node:assert/strict";
 import { check } from "../chaos/checker.ts";
 import { run, type RunOptions } from "../chaos/run.ts";
+import { SABOTAGE_KINDS } from "../chaos/sabotage.ts";
 import { unlessOlderRuntime } from "../support/program.ts";
 import { useSeed } from "../support/seed.ts";
 
@@ -40,3 +41,24 @@ Deno.test({
     assert.deepEqual(violations, []);
   },
 });
+
+Deno.test({
+  ...unlessOlderRuntime(
+    "chaos: and keeps them when the shard of a cluster fails over",
+    "frozen peers are not cut there",
+  ),
+  fn: async () => {
+    const options = { ...OPTIONS, seed: useSeed("1"), leaseMs: 8000, topology: "cluster" as const };
+    const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
+    assert.deepEqual(violations, []);
+  },
+});
+
+for (const sabotage of SABOTAGE_KINDS) {
+  Deno.test(`chaos: servers with the sabotage "${sabotage}" are found to break promise 1`, async () => {
+    const options = { ...OPTIONS, sabotage };
+    const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
+    const overlaps = violations.filter(({ promise }) => promise === 1).map(({ overlapMs }) => overlapMs!);
+    assert.ok(Math.max(0, ...overlaps) > 100, `overlaps, ms: ${overlaps.map(Math.round).join(", ")}`);
+  });
+}

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { TestCandidate } from "../support/candidate.ts";
 import { isServed, Service } from "../support/failover.ts";
 import { RedisCluster, Sentinels } from "../support/redis_topologies.ts";
+import { SlotMigration } from "../support/slot_migration.ts";
 import { until } from "../support/wait.ts";
 
 Deno.test("RedisRegistry, Sentinel: when the primary dies nobody is closed, and it comes back as a replica", async () => {
@@ -44,22 +45,14 @@ Deno.test("RedisRegistry, Cluster: the death of the shard's primary closes nobod
 Deno.test("RedisRegistry, Cluster: a slot that moves to another shard closes nobody, whoever comes meanwhile", async () => {
   await using cluster = await RedisCluster.start();
   await using service = await Service.start(cluster.url);
-  const [source, target, slot] = [await cluster.owner(), await cluster.other(), String(await cluster.slot())];
-  await target.redis.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id);
-  await source.redis.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id);
-  const keys = (await source.redis.command("CLUSTER", "GETKEYSINSLOT", slot, "1000")).split("\n");
-  const migrate = async (some: string[]) => {
-    const args = ["127.0.0.1", String(target.redis.port), "", "0", "5000", "KEYS", ...some];
-    assert.equal(await source.redis.command("MIGRATE", ...args), "OK");
-  };
-  await migrate(keys.slice(0, 2)); // half of the keys are here and half there
+  const migration = await SlotMigration.begin(cluster);
+  const keys = await migration.keys();
+  assert.ok(keys.length > 2);
+  await migration.move(keys.slice(0, 2)); // half of the keys are here and half there
   const newcomers = ["max", "mia", "kim2"].map((name) => new TestCandidate(name));
   for (const newcomer of newcomers) service.here.registry.claim(newcomer);
-  await migrate(keys.slice(2));
-  for (const { redis } of [target, source]) {
-    assert.equal(await redis.command("CLUSTER", "SETSLOT", slot, "NODE", target.id), "OK");
-  }
-  await isServed(await cluster.failover(source.redis));
+  await migration.finish();
+  await isServed(migration.target);
   for (const newcomer of newcomers) {
     await until(() => newcomer.state !== "waiting", "a newcomer is answered");
     if (newcomer.state === "established") service.here.registry.release(newcomer);

@@ -2,6 +2,7 @@
 
 import sharedLua from "../../lib/sessions/registry/redis/lua/shared.lua" with { type: "text" };
 import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
+import { listening, reaching, type Tls } from "./certificates.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
 
@@ -10,6 +11,8 @@ export interface RedisOptions {
   port?: number;
   /** More settings for the command line. */
   args?: string[];
+  /** Speaks nothing but TLS, with this certificate. */
+  tls?: Tls;
   /** Whether the service has never been here: it has to wait then, as it does after a loss of the data. @default false */
   fresh?: boolean;
 }
@@ -17,18 +20,18 @@ export interface RedisOptions {
 export class Redis implements AsyncDisposable {
   #process: Subprocess | undefined;
 
-  private constructor(readonly port: number, readonly args: string[]) {}
+  private constructor(readonly port: number, readonly args: string[], readonly tls: Tls | undefined) {}
 
   /** Starts a `redis-server` and waits until it answers. */
-  static async start({ port, args = [], fresh = false }: RedisOptions = {}): Promise<Redis> {
-    const redis = new Redis(port ?? freePort(), args);
+  static async start({ port, args = [], fresh = false, tls }: RedisOptions = {}): Promise<Redis> {
+    const redis = new Redis(port ?? freePort(), args, tls);
     await redis.restart();
     if (!fresh) await redis.beKnown();
     return redis;
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return this.tls ? `rediss://${this.tls.host}:${this.port}` : `redis://127.0.0.1:${this.port}`;
   }
 
   get pid(): number {
@@ -39,7 +42,7 @@ export class Redis implements AsyncDisposable {
   async restart(): Promise<void> {
     this.#process = new Subprocess("redis-server", [
       "redis-server",
-      ...["--port", String(this.port), "--bind", "127.0.0.1"],
+      ...listening(this.port, this.tls).flatMap(([name, value]) => [`--${name}`, value]),
       ...["--save", "", "--appendonly", "no"],
       ...this.args,
     ]);
@@ -80,7 +83,7 @@ export class Redis implements AsyncDisposable {
   /** One command by `redis-cli`, its answer as text. */
   async command(...args: string[]): Promise<string> {
     const { stdout } = await new Deno.Command("redis-cli", {
-      args: ["-p", String(this.port), ...args],
+      args: [...reaching(this.port, this.tls), ...args],
       stderr: "null",
     }).output();
     return new TextDecoder().decode(stdout).trimEnd();

@@ -172,6 +172,7 @@ for (
     ["in a subprotocol without solo", { [OFFERED]: "solo.token.a.b.c" }, "", 400],
     ["twice in subprotocols", { [OFFERED]: "solo, solo.token.a, solo.token.a" }, "", 400],
     ["twice in the query", {}, "token=a&token=a", 400],
+    ["in two headers", { authorization: "Bearer a, Bearer b" }, "", 400],
     ["in a header and the query", { authorization: "Bearer a" }, "token=a", 400],
     [
       "in a header and a subprotocol",

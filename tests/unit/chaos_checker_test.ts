@@ -1,7 +1,8 @@
 /** The checker of the chaos runs, on histories made by hand: each promise broken once, and what is none. */
 
 import assert from "node:assert/strict";
-import { check, RESOLUTION_MS } from "../chaos/checker.ts";
+import { RESOLUTION_MS } from "../chaos/case.ts";
+import { check } from "../chaos/checker.ts";
 import type { Event, FaultKind, Habit } from "../chaos/history.ts";
 
 const LEASE_MS = 3000;
@@ -136,6 +137,36 @@ Deno.test("check: a short loss of Redis that costs a session breaks promise 4", 
   const story = new Story().session("0:1", "kim", 0).fault("redis-loss", 10_000, 11_000)
     .closed("0:1", 12_500, 1013);
   assert.deepEqual(story.broken, [4]);
+});
+
+Deno.test("check: a short failover of any kind that costs a session breaks promise 4", () => {
+  for (
+    const fault of [
+      "redis-failover-death",
+      "redis-failover-force",
+      "redis-migrate",
+      "redis-migrate-death",
+    ] as const
+  ) {
+    const story = (until: number) =>
+      new Story().session("0:1", "kim", 0).fault(fault, 10_000, until).closed("0:1", 12_500, 1013);
+    assert.deepEqual(story(10_500).broken, [4], fault);
+    assert.deepEqual(story(12_400).broken, [], `${fault} that took longer`);
+  }
+});
+
+Deno.test("check: the lease of a server counts from when a migration has silenced Redis, not from its beginning", () => {
+  const migration = (closedAt: number) =>
+    new Story().session("0:1", "kim", 0).closed("0:1", closedAt, 1013)
+      .add({
+        kind: "fault",
+        fault: "redis-migrate",
+        at: 1000,
+        until: 9000,
+        silent: { at: 3000, until: 9000 },
+      });
+  assert.deepEqual(migration(5900).broken, []);
+  assert.deepEqual(migration(3000 + LEASE_MS + 500).broken, [4]);
 });
 
 Deno.test("check: one that does not answer the close and is not cut in time, and a descriptor left over, break promise 5", () => {

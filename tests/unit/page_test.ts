@@ -30,6 +30,8 @@ Deno.test({
       const content = await get(page, path)!.text();
       const sent = get(page, path, { "accept-encoding": "gzip, br" })!;
       assert.equal(sent.headers.get("content-encoding"), "gzip");
+      const plain = get(page, path, { "accept-encoding": "br, gzip;q=0" })!;
+      assert.equal(plain.headers.get("content-encoding"), null, "what has no weight is not wanted");
       found.set(path, (await sent.bytes()).length);
       const links = content.matchAll(/(?:src=|href=|from |fetch\()"((?:\.\/|page\/)[\w./]+)"/g);
       // modules are relative to their module, all else to the page
@@ -49,6 +51,7 @@ Deno.test({
   fn: () => {
     const page = new Page();
     assert.equal(get(page, "/", { accept: "*/*" }), undefined);
+    assert.equal(get(page, "/", { accept: "text/html;q=0, */*" }), undefined);
     assert.equal(get(page, "/", { upgrade: "websocket" }), undefined);
     assert.equal(get(page, "/page/"), undefined);
     assert.equal(get(page, "/page/../page/main.js"), undefined);

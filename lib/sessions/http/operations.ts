@@ -12,6 +12,7 @@ import {
 import { toJson } from "../session_entry.ts";
 import { text } from "../transport/text.ts";
 import { type IncomingRequest, MAX_MESSAGE_BYTES } from "../transport/transport.ts";
+import { preferred } from "./accepts.ts";
 import { queryOf } from "./access/decision.ts";
 import { RETRY_AFTER_S } from "./connect.ts";
 import { JSON_LISTING, TEXT_LISTING } from "./listing.ts";
@@ -105,7 +106,7 @@ export class Operations {
     }
     if (!entry) return missing({ kind: "nobody" });
     if (!meets(condition, entry.sessionId)) return missing({ kind: "other" });
-    const asJson = (headers.get("accept") ?? "").includes("application/json");
+    const asJson = preferred(headers, "Accept", "text/plain", "application/json") === "application/json";
     const body = asJson ? `${JSON.stringify(toJson(entry))}\n` : TEXT_LISTING.page([entry], true);
     return new Response(method === "HEAD" ? null : body, {
       headers: {

@@ -17,6 +17,7 @@ import tableJs from "../page/table.js" with { type: "text" };
 import textsJs from "../page/texts.js" with { type: "text" };
 import timeJs from "../page/time.js" with { type: "text" };
 import tryJs from "../page/try.js" with { type: "text" };
+import { preferred } from "./accepts.ts";
 import { SCRIPT, StaticFile } from "./static_file.ts";
 
 const HTML = "text/html; charset=utf-8";
@@ -77,9 +78,8 @@ export class Page {
     const { method, headers } = request;
     const file = this.#files.get(path);
     if (!file || (method !== "GET" && method !== "HEAD")) return undefined;
-    if (path === "/" && (headers.has("upgrade") || !headers.get("accept")?.includes("text/html"))) {
-      return undefined;
-    }
+    const isWanted = () => preferred(headers, "Accept", "text/plain", "text/html") === "text/html";
+    if (path === "/" && (headers.has("upgrade") || !isWanted())) return undefined;
     return file.answer(request);
   }
 }

@@ -99,7 +99,10 @@ export class Routes {
   }
 
   #connect(request: IncomingRequest, info: RequestInfo): Answer {
-    if (wantsUpgrade(request)) return this.#options.entrance.answer(request, info);
+    if (wantsUpgrade(request)) {
+      if (request.method === "GET") return this.#options.entrance.answer(request, info);
+      return text(405, "only GET can become a WebSocket", { allow: "GET" }); // RFC 6455, section 4.1
+    }
     return text(426, "connect with a WebSocket: ws://<host>/?client_id=<text>", { upgrade: "websocket" });
   }
 

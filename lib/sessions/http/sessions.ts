@@ -5,6 +5,7 @@ import type { SessionEvents } from "../events/events.ts";
 import { RegistryUnreachableError, type SessionRegistry } from "../registry/registry.ts";
 import { text } from "../transport/text.ts";
 import type { IncomingRequest, RequestInfo } from "../transport/transport.ts";
+import { preferred } from "./accepts.ts";
 import { type ProcessState, RETRY_AFTER_S } from "./connect.ts";
 import { JSON_LISTING, type ListingFormat, listingStream, TEXT_LISTING } from "./listing.ts";
 
@@ -48,16 +49,18 @@ export class SessionList {
   }
 
   answer(request: IncomingRequest, info: RequestInfo, state: ProcessState): Response | Promise<Response> {
-    const accept = request.headers.get("accept") ?? "";
-    if (accept.includes("text/event-stream")) return this.#follow(request, info, state);
-    return this.#list(request, accept.includes("application/json") ? JSON_LISTING : TEXT_LISTING);
+    const type = preferred(request.headers, "Accept", "text/plain", "application/json", "text/event-stream");
+    if (type === "text/event-stream") return this.#follow(request, info, state);
+    return this.#list(request, type === "application/json" ? JSON_LISTING : TEXT_LISTING);
   }
 
   async #list({ method }: IncomingRequest, format: ListingFormat): Promise<Response> {
     const headers = { "content-type": format.contentType, "cache-control": "no-store", vary: "accept" };
-    if (method === "HEAD") return new Response(null, { headers });
     try {
-      return new Response(await listingStream(this.#registry.list(), format), { headers });
+      const listing = await listingStream(this.#registry.list(), format);
+      if (method !== "HEAD") return new Response(listing, { headers });
+      await listing.cancel();
+      return new Response(null, { headers });
     } catch (error) {
       if (!(error instanceof RegistryUnreachableError)) throw error;
       return unavailable("the session registry does not answer");
@@ -67,11 +70,11 @@ export class SessionList {
   /** The sessions and then what becomes of them; see docs/sessions-events.md. */
   #follow({ method, headers }: IncomingRequest, info: RequestInfo, state: ProcessState): Response {
     const { remoteAddress, completed } = info;
-    if (method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
     if (state.draining) return unavailable("this process is being stopped");
     if (state.registry === "unleased" || state.registry === "unreachable") {
       return unavailable("the session registry does not answer");
     }
+    if (method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
     const place = this.#places.take(remoteAddress);
     if (typeof place === "string") return unavailable(place);
     completed.then(place, place);

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import clientJs from "../page/client.js" with { type: "text" };
 import type { IncomingRequest } from "../transport/transport.ts";
+import { preferred } from "./accepts.ts";
 
 export const SCRIPT = "text/javascript; charset=utf-8";
 
@@ -33,7 +34,7 @@ export class StaticFile {
     if (headers.get("if-none-match")?.includes(this.#tag)) {
       return new Response(null, { status: 304, headers: this.#headers });
     }
-    const compress = headers.get("accept-encoding")?.includes("gzip");
+    const compress = preferred(headers, "Accept-Encoding", "identity", "gzip") === "gzip";
     if (compress) this.#compressed ??= new Uint8Array(gzipSync(this.#content, { level: 9 }));
     return new Response(method === "HEAD" ? null : compress ? this.#compressed : this.#content, {
       headers: compress ? { ...this.#headers, "content-encoding": "gzip" } : this.#headers,

@@ -73,7 +73,7 @@ export class DenoTransport implements Transport {
    */
   static listen(options: TransportOptions): Promise<DenoTransport> {
     const transport = new DenoTransport(options);
-    return listenOnEach(transport, options.hostname, (hostname) => {
+    return listenOnEach(transport, options, (hostname) => {
       transport.#listenOn(hostname);
       transport.addresses.push(addressText(hostname, transport.#port));
     });
@@ -157,9 +157,16 @@ export class DenoTransport implements Transport {
   #answer(request: Request, result: Response | Upgrade): Response {
     if (result instanceof Response) return result;
     const { listener, protocol } = result;
+    // a list without spaces behind its commas, as the npm package ws sends it, is one word to the platform (Deno 2.9.6)
+    const offered = protocol === undefined ? null : request.headers.get("sec-websocket-protocol");
+    const isHidden = protocol !== undefined && !offered?.split(", ").includes(protocol);
     let upgrade: Deno.WebSocketUpgrade;
     try {
-      upgrade = Deno.upgradeWebSocket(request, { idleTimeout: IDLE_TIMEOUT_S, protocol });
+      upgrade = Deno.upgradeWebSocket(request, {
+        idleTimeout: IDLE_TIMEOUT_S,
+        protocol: isHidden ? undefined : protocol,
+      });
+      if (isHidden) upgrade.response.headers.set("sec-websocket-protocol", protocol);
     } catch (error) {
       return text(400, messageOf(error)); // a handshake that only the platform finds fault with
     }

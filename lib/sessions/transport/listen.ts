@@ -12,8 +12,10 @@ export function listen(name: TransportName, options: TransportOptions): Promise<
 }
 
 /**
- * The transport for an address where none was asked for: `deno` where only this machine can connect, `node` where others
+ * The transport for addresses where none was asked for: `deno` where only this machine can connect, `node` where others
  * can, since the first has holes that cannot be closed; docs/sessions-protocol.md names them.
+ *
+ * @param hostnames All that a server listens on: operators' addresses serve clients, too.
  *
  * @example
  * ```ts
@@ -23,9 +25,11 @@ export function listen(name: TransportName, options: TransportOptions): Promise<
  * assert.equal(transportFor("::1"), "deno");
  * assert.equal(transportFor("0.0.0.0"), "node");
  * assert.equal(transportFor("solo.example"), "node");
+ * assert.equal(transportFor("localhost", "0.0.0.0"), "node");
  * ```
  */
-export function transportFor(hostname: string): TransportName {
-  const isLoopback = hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
-  return isLoopback ? "deno" : "node";
+export function transportFor(...hostnames: string[]): TransportName {
+  const isLoopback = (hostname: string) =>
+    hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
+  return hostnames.every(isLoopback) ? "deno" : "node";
 }

@@ -1,6 +1,6 @@
 import { addressText } from "../../service/address.ts";
 import { listenError } from "../../service/errors.ts";
-import { hostnamesOf, type Transport } from "./transport.ts";
+import { hostnamesOf, type Transport, type TransportOptions } from "./transport.ts";
 
 /**
  * Has a transport listen on every address that a host name stands for. One that is not the first may be missing, since not
@@ -10,7 +10,7 @@ import { hostnamesOf, type Transport } from "./transport.ts";
  */
 export async function listenOnEach<T extends Transport>(
   transport: T,
-  hostname: string,
+  { hostname, flags }: Pick<TransportOptions, "hostname" | "flags">,
   listenOn: (hostname: string) => void | Promise<void>,
 ): Promise<T> {
   for (const address of hostnamesOf(hostname)) {
@@ -21,7 +21,7 @@ export async function listenOnEach<T extends Transport>(
         (error as { code?: string }).code === "EADDRINUSE";
       if (transport.addresses.length > 0 && !isTaken) continue;
       await transport.close();
-      throw listenError(error, addressText(address, transport.port));
+      throw listenError(error, addressText(address, transport.port), flags);
     }
   }
   return transport;

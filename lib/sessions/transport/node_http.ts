@@ -54,6 +54,9 @@ const MAX_HEADER_BYTES = 16 * 1024;
  */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
+/** So many requests may be sent at once on one connection: those that wait for their turn are kept. */
+const MAX_ANSWERS = 64;
+
 /** What a client is told whose request is none, by the code of the error. */
 const CLIENT_ERRORS: Record<string, [status: number, line: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, "the request was not complete in time"],
@@ -71,6 +74,10 @@ export class NodeTransport implements Transport {
   readonly #connections = new Set<NodeConnection>();
   /** Those whose answer to the handshake may be held back still. */
   #held: NodeConnection[] = [];
+  /** The answers that are being made on a socket, in the order of the requests: who sends several at once waits for each. */
+  readonly #answers = new WeakMap<Socket, ServerResponse[]>();
+  /** Sockets that have been told that theirs is no request. */
+  readonly #refused = new WeakSet<Socket>();
   #port: number;
 
   private constructor(options: TransportOptions) {
@@ -94,7 +101,7 @@ export class NodeTransport implements Transport {
    */
   static listen(options: TransportOptions): Promise<NodeTransport> {
     const transport = new NodeTransport(options);
-    return listenOnEach(transport, options.hostname, (hostname) => transport.#listenOn(hostname));
+    return listenOnEach(transport, options, (hostname) => transport.#listenOn(hostname));
   }
 
   get port(): number {
@@ -135,24 +142,40 @@ export class NodeTransport implements Transport {
       connectionsCheckingInterval: CHECKING_INTERVAL_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       requireHostHeader: false, // the handler says what is missing
+      joinDuplicateHeaders: true, // else the first of two counts, where whoever looked on the way here may have taken the last
       noDelay: true,
       // Some clients offer HTTP/2 with every request (`Upgrade: h2c`, by default in Java), and may not be taken at their word: such
       // a request is one like any other, and as an upgrade it would lose its body. The types do not know of this option yet.
       ...{ shouldUpgradeCallback: ({ headers }: IncomingMessage) => isWebSocket(headers.upgrade) },
     });
     const respond = this.#responder();
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => {
       response.prependOnceListener("finish", () => discardBody(request));
-      return respond(request, response);
-    });
+      const { socket } = request;
+      const answers = this.#answers.get(socket) ?? [];
+      const before = answers.at(-1);
+      this.#answers.set(socket, answers);
+      response.once("close", () => answers.shift());
+      if (answers.push(response) > MAX_ANSWERS) return void socket.destroy();
+      if (!before) return respond(request, response);
+      // not before its turn: the platform tells nobody when a client leaves whose answer has not begun
+      before.once("close", () => socket.destroyed || respond(request, response));
+    };
+    server.on("request", onRequest);
+    server.on("checkExpectation", onRequest); // whatever a client expects, it is told what there is
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head).catch((error) => {
         log.error("cannot answer a request to upgrade: {error}", { error });
         answer(socket, text(500, "internal error, see the log of the server"));
       });
     });
+    server.on("connect", (_request: IncomingMessage, socket: Socket) => {
+      socket.on("error", ignore);
+      answer(socket, text(405, "this is no proxy", { allow: "GET, HEAD" }));
+    });
     server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
-      if (!socket.writable) return;
+      if (!socket.writable || this.#refused.has(socket)) return; // called for each piece of a head that is too long
+      this.#refused.add(socket);
       const [status, line] = CLIENT_ERRORS[error.code ?? ""] ?? [400, "this is no HTTP request"];
       answer(socket, text(status, line));
     });
@@ -212,11 +235,13 @@ export class NodeTransport implements Transport {
 
   async #upgrade(incoming: IncomingMessage, socket: Socket, head: Uint8Array): Promise<void> {
     socket.on("error", ignore);
+    const before = this.#answers.get(socket)?.at(-1);
+    if (before) await new Promise((resolve) => before.once("close", resolve)); // else this answer would stand in the midst of that
     const result = this.#options.handler(new UpgradeRequest(incoming), new Info(socket, socket));
     // without a turn between where there is nothing to wait for
     const decided = result instanceof Promise ? await result : result;
     if (decided instanceof Upgrade) this.#open(incoming, socket, head, decided);
-    else answer(socket, decided);
+    else answer(socket, incoming.method === "HEAD" ? new Response(null, decided) : decided);
   }
 
   #open(

@@ -104,6 +104,8 @@ export interface TransportOptions {
   hostname: string;
   /** 0 lets the system choose. */
   port: number;
+  /** Which flags say where that is, for who reads that it cannot listen there. @default `--host` and `--port` */
+  flags?: { host: string; port: string };
   handler: Handler;
   /** More messages than this of one connection in a second are a fault. */
   maxMessages: number;

@@ -35,7 +35,7 @@ export class Sender {
 export class WebSocket extends EventEmitter {
   constructor(
     url: URL,
-    options: { perMessageDeflate: boolean; headers: Record<string, string> },
+    options: { perMessageDeflate: boolean; closeTimeout: number; headers: Record<string, string> },
   );
   on(event: "open" | "ping" | "pong", listener: () => void): this;
   on(event: "message", listener: (data: Uint8Array) => void): this;

@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { messageOf, ProgramError } from "../../../service/errors.ts";
-import { EXIT_USAGE, flag, list, port } from "../../../service/flags.ts";
+import { EXIT_USAGE, flag, list, nonEmpty, port } from "../../../service/flags.ts";
 import type { AccessOptions, Identification } from "./access.ts";
 import { hostNameOf, isLoopback } from "./host.ts";
 import { originOf } from "./origin.ts";
@@ -58,22 +58,27 @@ export function addAccessFlags(program: Command): Command {
       flag(
         "--auth-secret-file <path>",
         "the same with a secret instead of keys (HS256); $SOLO_AUTH_SECRET holds it itself",
-        { env: "SOLO_AUTH_SECRET_FILE" },
+        { env: "SOLO_AUTH_SECRET_FILE", parse: nonEmpty },
       ),
     )
     .addOption(
       flag("--auth-claim <name>", "the claim of a token that is the client_id", {
         env: "SOLO_AUTH_CLAIM",
+        parse: nonEmpty,
         default: "sub",
       }),
     )
     .addOption(
       flag("--auth-audience <text>", "what tokens have to name as their audience", {
         env: "SOLO_AUTH_AUDIENCE",
+        parse: nonEmpty,
       }),
     )
     .addOption(
-      flag("--auth-issuer <text>", "what tokens have to name as their issuer", { env: "SOLO_AUTH_ISSUER" }),
+      flag("--auth-issuer <text>", "what tokens have to name as their issuer", {
+        env: "SOLO_AUTH_ISSUER",
+        parse: nonEmpty,
+      }),
     )
     .addOption(
       flag("--auth-header <name>", "believe a proxy that names the client_id in this header", {
@@ -91,7 +96,7 @@ export function addAccessFlags(program: Command): Command {
       flag(
         "--operator-token-file <path>",
         "ask for this token at /sessions, the page and /metrics; $SOLO_OPERATOR_TOKEN holds it itself",
-        { env: "SOLO_OPERATOR_TOKEN_FILE" },
+        { env: "SOLO_OPERATOR_TOKEN_FILE", parse: nonEmpty },
       ),
     )
     .addOption(
@@ -192,7 +197,7 @@ function hostName(text: string): string {
 }
 
 function keySource(text: string): string {
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text; // a path
+  if (text !== "" && !/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text; // a path
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") {
     throw new InvalidArgumentError("Give an https: URL without a password in it, or the path of a file.");

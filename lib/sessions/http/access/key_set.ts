@@ -3,6 +3,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet } from "jose";
 import { messageOf, ProgramError } from "../../../service/errors.ts";
 import { getLogger } from "../../../service/log.ts";
+import { adviceOn } from "./secret_file.ts";
 
 const log = getLogger(["solo", "access"]);
 
@@ -51,7 +52,7 @@ export class KeySet {
       if (await set.#load() === 0) throw new Error("the key set is empty");
     } catch (error) {
       throw new ProgramError(
-        `cannot read the keys of --auth-jwks from ${redact(source)}: ${messageOf(error)}`,
+        `cannot read the keys of --auth-jwks from ${redact(source)}: ${adviceOn(error)}`,
         {
           cause: error,
         },
@@ -84,7 +85,7 @@ export class KeySet {
       }, (error) => {
         log.warn("cannot read the keys from {source}, the known ones stay: {error}", {
           source: redact(this.#source),
-          error: messageOf(error),
+          error: adviceOn(error),
         });
       })
       .finally(() => this.#reading = undefined);

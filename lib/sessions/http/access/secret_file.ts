@@ -130,14 +130,14 @@ function isReadableByAll(path: string): boolean {
   return ((Deno.statSync(path).mode ?? 0) & 0o004) !== 0;
 }
 
-/** What the system says of a file, with what can be done about it. */
-function adviceOn(error: unknown): string {
+/** What the system says of a file that cannot be read, with what can be done about it. */
+export function adviceOn(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.PermissionDenied) {
     return "the system does not permit it, see its owner and mode";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return "this program was not given the right to read there (Deno's --allow-read)";
+    return "this program may read in /etc/solo, /run/secrets, /run/credentials alone: put it there, or see Deno's --allow-read";
   }
   return messageOf(error);
 }

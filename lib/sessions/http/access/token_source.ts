@@ -32,7 +32,7 @@ export function findToken(headers: RequestHeaders, query: URLSearchParams): stri
   const tokens = query.getAll("token");
   const authorization = headers.get("authorization");
   if (authorization !== null && /^bearer(?: |$)/i.test(authorization)) {
-    tokens.push(authorization.slice("bearer".length).trim());
+    tokens.push(...authorization.slice("bearer".length).split(",").map((token) => token.trim()));
   }
   const protocols = offeredProtocols(headers);
   const inProtocol = protocols.filter((protocol) => protocol.startsWith(TOKEN_PROTOCOL));

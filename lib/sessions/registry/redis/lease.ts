@@ -4,6 +4,7 @@ import { getLogger } from "../../../service/log.ts";
 import type { RegistryState } from "../registry.ts";
 import type { Memory } from "./memory.ts";
 import type { NodeMessage } from "./messages.ts";
+import { Outage } from "./outage.ts";
 import { Predecessors } from "./predecessors.ts";
 import type { HeldLease, RedisStore } from "./redis_store.ts";
 
@@ -81,6 +82,7 @@ export class Lease {
   /** Of the last renewal on this connection; no claim without it. */
   #terms: Terms | undefined;
   #unreachable = true;
+  readonly #outage = new Outage();
   /** The connection on which we hear what is sent to this node. */
   #subscribed: { connection: number; node: string } | undefined;
   #missedMessages = false;
@@ -162,9 +164,7 @@ export class Lease {
   }
 
   onLost(error: Error): void {
-    if (!this.#unreachable) {
-      log.warn("Redis is lost: {error}; sessions live on until the lease ends", { error: messageOf(error) });
-    }
+    this.#outage.hear(error, { begins: !this.#unreachable, starting: !this.#sentAt && !this.#formerNode });
     this.#terms = undefined;
     this.#unreachable = true;
   }
@@ -270,6 +270,7 @@ export class Lease {
     this.#watch();
     this.#host.onRenewalDone(true);
     this.#unreachable = false;
+    this.#outage.over();
     this.#report(before);
     if (reply.generation === generation && this.#formerNode === formerNode) this.#formerNode = "";
     const missed = this.#missedMessages;

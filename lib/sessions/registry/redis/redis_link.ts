@@ -7,6 +7,12 @@ import { RegistryUnreachableError } from "../registry.ts";
 /** The longest wait between attempts to connect. */
 const MAX_BACKOFF_MS = 250;
 
+/**
+ * A connection that has served for so long was a good one: the next is tried for at once. One that fails sooner was not, though it
+ * may have answered: a Redis may accept connections and refuse all that scripts do, or hold half of a slot that is moving.
+ */
+const GOOD_AFTER_MS = 1_000;
+
 export interface RedisLinkOptions {
   connect: Connect;
   clock: Clock;
@@ -37,6 +43,7 @@ export class RedisLink {
   #number = 0;
   #current: RedisConnection | undefined;
   #connected = false;
+  #connectedAtMs = 0;
   #attempt = 0;
   #retry: Timer | undefined;
   #lastError: Error | undefined;
@@ -83,9 +90,7 @@ export class RedisLink {
   /** Runs a script. @throws {RegistryUnreachableError} when there is no answer in time. */
   async run<T extends Reply>(script: string, keys: string[], args: string[]): Promise<T> {
     const digest = this.#digests.get(script)!;
-    const reply = await this.send<T>("EVALSHA", digest, String(keys.length), ...keys, ...args);
-    this.#attempt = 0; // not before: a Redis may accept connections and refuse all that scripts do
-    return reply;
+    return await this.send<T>("EVALSHA", digest, String(keys.length), ...keys, ...args);
   }
 
   /** Hears what is published on a channel, until the end of this connection. */
@@ -117,11 +122,15 @@ export class RedisLink {
     }
     if (connection !== this.#current) return;
     this.#connected = true;
+    this.#connectedAtMs = this.#options.clock.nowMs();
     this.#options.onConnected();
   }
 
   #fail(connection: RedisConnection, error: Error): void {
     if (connection !== this.#current) return;
+    if (this.#connected && this.#options.clock.nowMs() - this.#connectedAtMs >= GOOD_AFTER_MS) {
+      this.#attempt = 0;
+    }
     this.#giveUp();
     this.#lastError = error;
     const waitMs = Math.min(10 * 2 ** this.#attempt++, MAX_BACKOFF_MS);

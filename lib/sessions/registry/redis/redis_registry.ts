@@ -3,6 +3,7 @@ import { type Clock, delay, systemClock } from "../../../service/clock.ts";
 import { getLogger } from "../../../service/log.ts";
 import type { EventSource } from "../../events/events.ts";
 import { type Connect, redisAt } from "../../redis_connection.ts";
+import { RedisSetupError } from "../../redis_setup_error.ts";
 import type { SessionEntry } from "../../session_entry.ts";
 import { Blocks } from "../blocks.ts";
 import type {
@@ -159,9 +160,11 @@ export class RedisRegistry implements SessionRegistry {
       );
     }
     const why = cause ? messageOf(cause) || String(cause.name) : "it accepts connections but does not answer";
+    const advice = cause instanceof RedisSetupError // its text ends with what to do
+      ? ""
+      : "; start it, correct --redis (or REDIS_URL), or run a single process with --redis off";
     throw new ProgramError(
-      `cannot use Redis at ${withoutPasswords(options.url)} after ${timeoutMs / 1000} s: ${why}; ` +
-        "start it, correct --redis (or REDIS_URL), or run a single process with --redis off",
+      `cannot use Redis at ${withoutPasswords(options.url)} after ${timeoutMs / 1000} s: ${why}${advice}`,
       { cause },
     );
   }
