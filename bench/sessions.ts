@@ -6,7 +6,9 @@
  * deno task bench:sessions redis --against <checkout>     what a session costs Redis, beside another version
  */
 
-import { parseArgs } from "node:util";
+import { Argument, InvalidArgumentError } from "commander";
+import { createProgram, flag } from "../lib/service/flags.ts";
+import { runProgram } from "../tools/run_program.ts";
 import { benchConnect } from "./sessions_connect.ts";
 import { benchDrain } from "./sessions_drain.ts";
 import { benchIdle } from "./sessions_idle.ts";
@@ -17,7 +19,11 @@ import { benchRedis } from "./sessions_redis.ts";
 import { benchTakeover } from "./sessions_takeover.ts";
 import { benchToken } from "./sessions_token.ts";
 
-const PARTS: Record<string, () => Promise<void>> = {
+interface Flags {
+  against?: string;
+}
+
+const PARTS: Record<string, (flags: Flags) => Promise<void>> = {
   connect: benchConnect,
   takeover: benchTakeover,
   idle: benchIdle,
@@ -26,18 +32,24 @@ const PARTS: Record<string, () => Promise<void>> = {
   overlap: benchOverlap,
   token: benchToken,
   drain: benchDrain,
-  redis: () => benchRedis(against && Deno.realPathSync(against)),
+  redis: ({ against }) => benchRedis(against),
 };
 
-const { values: { against }, positionals } = parseArgs({
-  args: Deno.args,
-  allowPositionals: true,
-  options: { against: { type: "string" } },
-});
-const chosen = positionals.length > 0 ? positionals : Object.keys(PARTS);
-const unknown = chosen.find((name) => !Object.hasOwn(PARTS, name));
-if (unknown !== undefined) {
-  console.error(`ERROR: no part is called ${unknown}; there are ${Object.keys(PARTS).join(", ")}`);
-  Deno.exit(2);
+const program = createProgram("bench", "What a session costs, beside the bare platform and peers.")
+  .addArgument(new Argument("[parts...]", "which of them").choices(Object.keys(PARTS)))
+  .addOption(
+    flag("--against <folder>", "another checkout, beside which redis is measured", { parse: folder }),
+  )
+  .action(async (parts: string[]) => {
+    for (const part of parts.length > 0 ? parts : Object.keys(PARTS)) await PARTS[part]!(program.opts());
+  });
+
+function folder(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    throw new InvalidArgumentError("There is no such folder.");
+  }
 }
-for (const name of chosen) await PARTS[name]!();
+
+await runProgram(program);

@@ -16,6 +16,13 @@ const PACKAGES: Record<string, { apt: string; brew: string }> = {
   ip: { apt: "iproute2", brew: "iproute2mac" },
 };
 
+const unknown = Deno.args.find((program) => program !== "node22" && !Object.hasOwn(PACKAGES, program));
+if (unknown !== undefined) {
+  console.error(
+    `ERROR: no package is known for ${unknown}; there are ${Object.keys(PACKAGES).join(", ")}, node22`,
+  );
+  Deno.exit(2);
+}
 if (Deno.args.includes("node22")) node22();
 const missing = Deno.args.filter((program) => program !== "node22" && !isInstalled(program));
 if (missing.length > 0) {

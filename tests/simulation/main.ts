@@ -85,7 +85,7 @@ violations   in ${sum.violated} schedules`);
 
 /** Everything that happens, for who wants to understand a violation. */
 async function trace({ seeds: { first, last }, faults, mutant }: Flags): Promise<void> {
-  if (first !== last) throw new InvalidArgumentError("--trace wants a single seed: --seeds 7 --trace");
+  if (first !== last) program.error("--trace wants a single seed: --seeds 7 --trace");
   const options = { seed: String(first), faults, mutant: mutant ? MUTANTS[mutant] : undefined, trace: true };
   const { plan, trace, violations } = await simulate(options);
   console.log(`${plan}\n${trace.join("\n")}`);
@@ -129,14 +129,18 @@ function report({ violations, plan }: Delivery): void {
 }
 
 function seeds(text: string): Flags["seeds"] {
-  const [, first, last] = text.match(/^(\d+)(?:-(\d+))?$/) ?? [];
-  if (!first || (last && Number(last) < Number(first))) throw new InvalidArgumentError("Give 7, or 1-1000.");
-  return { first: Number(first), last: Number(last ?? first) };
+  const [, from, to = from] = text.match(/^(\d+)(?:-(\d+))?$/) ?? [];
+  const [first, last] = [Number(from), Number(to)];
+  // beyond the safe integers there is no next one
+  if (!(first <= last && last < Number.MAX_SAFE_INTEGER)) {
+    throw new InvalidArgumentError("Give 7, or 1-1000.");
+  }
+  return { first, last };
 }
 
 function faults(text: string): FaultSet[] {
   const sets = text.split(",");
-  if (sets.every((set) => set in FAULTS)) return sets as FaultSet[];
+  if (sets.every((set) => Object.hasOwn(FAULTS, set))) return sets as FaultSet[];
   throw new InvalidArgumentError(`Give one or more of ${Object.keys(FAULTS).join(", ")}.`);
 }
 
