@@ -61,7 +61,7 @@ export class Framer {
 
   /**
    * @param maxBytes The longest request, from its first brace to its last.
-   * @param maxValues How many values it may have: fields, elements, and what holds them. @default any number
+   * @param maxValues How many fields and elements it may have, an empty object or array as one more. @default any number
    */
   constructor(maxBytes: number, maxValues = Infinity) {
     this.#maxBytes = maxBytes;

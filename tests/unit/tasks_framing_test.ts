@@ -149,7 +149,7 @@ Deno.test("Framer: more values than a request may have are refused, in pieces to
     }
     return found;
   };
-  const request = '{"a":[1,{},"x,y"]}'; // the object, the array, the inner object, two commas
+  const request = '{"a":[1,{},"x,y"]}'; // one field, three elements, and what is empty counts as one more
   for (const size of [1, 3, 1000]) {
     assert.deepEqual(count(request + request, 5, size), [request, request]);
     assert.throws(() => count(request, 4, size), new ProtocolError("request has more than 4 values"));
