@@ -4,7 +4,14 @@ import { RESP_TYPES } from "@redis/client";
 import { addressText } from "../service/address.ts";
 import { messageOf } from "../service/errors.ts";
 import { parseRedisAddress, type RedisAddress } from "./redis_address.ts";
-import { type Client, type FindPrimary, newClient, type Primary, primaryOf } from "./redis_primary.ts";
+import {
+  type Client,
+  endClient,
+  type FindPrimary,
+  newClient,
+  type Primary,
+  primaryOf,
+} from "./redis_primary.ts";
 import { RedisSetupError, setupError } from "./redis_setup_error.ts";
 
 /** What Redis answers; maps and sets come as flat arrays. */
@@ -109,9 +116,8 @@ class PrimaryConnection implements RedisConnection {
     this.#over = true;
     clearTimeout(this.#nextLook);
     this.#end.abort();
-    this.#client?.destroy();
+    if (this.#client) endClient(this.#client);
     await this.ready.catch(() => {});
-    this.#client?.destroy(); // one that was just being made is not ended by the first
   }
 
   async #connect(): Promise<void> {
@@ -169,7 +175,7 @@ class PrimaryConnection implements RedisConnection {
   #fail(error: Error): void {
     if (this.#over) return;
     this.#over = true;
-    this.#client?.destroy(); // whoever waits for an answer hears of it
+    if (this.#client) endClient(this.#client); // whoever waits for an answer hears of it
     this.#onLost(error);
   }
 }

@@ -45,6 +45,15 @@ export function newClient({ host, port, tls, ...options }: Target) {
   });
 }
 
+/**
+ * Ends a client, one that is just being made as well: the library would go on making it, and where the other end accepts
+ * connections and does not answer it would wait for that without an end.
+ */
+export function endClient(client: Client): void {
+  client.once("connect", () => client.destroy());
+  client.destroy();
+}
+
 /** A Redis that is said to be the primary. */
 export interface Primary {
   host: string;
@@ -123,7 +132,6 @@ function newest(
   const answers: Primary[] = [], failures: Failure[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<Primary>();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let over = false;
   const decide = () => {
     if (answers.length > 0) return resolve(answers.reduce((a, b) => b.epoch > a.epoch ? b : a));
     reject(nobodyKnows(failures));
@@ -131,9 +139,7 @@ function newest(
   const clients = targets.map((target) => {
     const client = newClient(target);
     client.on("error", () => {}); // `connect` and the answer fail of it
-    const connecting = client.connect();
-    connecting.catch(() => {}).then(() => over && client.destroy());
-    const answer = connecting.then(() => ask(client, target));
+    const answer = client.connect().then(() => ask(client, target));
     withDeadline(answer, CONNECT_TIMEOUT_MS, "no answer").then((primary) => {
       answers.push(primary);
       timer ??= setTimeout(decide, SECOND_OPINION_MS);
@@ -149,9 +155,7 @@ function newest(
   return promise.finally(() => {
     signal.removeEventListener("abort", abort);
     clearTimeout(timer);
-    over = true;
-    // one that is just being made is not ended by this, it is when it has been made
-    for (const client of clients) client.destroy();
+    for (const client of clients) endClient(client);
   });
 }
 

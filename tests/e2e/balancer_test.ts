@@ -129,7 +129,7 @@ Deno.test("balancer: while a server is drained no new connection fails", async (
 
 Deno.test("balancer: a service that is rolled tells each client how long to wait, and has it back at its first attempt", async () => {
   const count = 60;
-  await using service = await BalancedCluster.start({ args: ["--drain-delay", "1", "--drain-rate", "20"] });
+  await using service = await BalancedCluster.start({ args: ["--drain-delay", "3", "--drain-rate", "20"] });
   const sessions = new Map<number, string>();
   const ends: { code: number; reason: string; waitMs?: number }[] = [];
   const clients = Array.from({ length: count }, (_, i) =>

@@ -11,16 +11,20 @@ async function clients(redis: Redis): Promise<number> {
   return (await redis.command("CLIENT", "LIST")).split("\n").length - 1;
 }
 
-Deno.test("redisAt: a connection that is given up while it is being made leaves nothing behind", async () => {
-  await using redis = await Redis.start();
-  for (let turns = 0; turns < 40; turns++) {
-    const connection = redisAt(redis.url, "{solo}")(() => {});
-    connection.ready.catch(() => {});
-    for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
-    await connection.destroy();
-  }
-  await until(async () => await clients(redis) === 0, "nobody is connected");
-});
+for (const what of ["answers", "stands still"]) {
+  Deno.test(`redisAt: a connection that is given up while it is being made leaves nothing behind, where Redis ${what}`, async () => {
+    await using redis = await Redis.start();
+    if (what === "stands still") redis.freeze();
+    for (let turns = 0; turns < 40; turns++) {
+      const connection = redisAt(redis.url, "{solo}")(() => {});
+      connection.ready.catch(() => {});
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+      await connection.destroy();
+    }
+    redis.thaw();
+    await until(async () => await clients(redis) === 0, "nobody is connected");
+  });
+}
 
 Deno.test("redisAt: a replica that is named is refused, and so is a Redis that becomes one", async () => {
   await using primary = await Redis.start();

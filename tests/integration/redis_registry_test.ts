@@ -37,15 +37,20 @@ class Journal implements Disposable {
   }
 }
 
+/** A session of a client; one that comes while a slow machine has cost the process its lease comes again. */
 async function established(
   registry: RedisRegistry,
   clientId: string,
   journal?: Journal,
 ): Promise<TestCandidate> {
-  const candidate = new TestCandidate(clientId, journal?.lines);
-  registry.claim(candidate);
-  await candidate.reaches("established");
-  return candidate;
+  for (;;) {
+    const candidate = new TestCandidate(clientId, journal?.lines);
+    registry.claim(candidate);
+    await until(() => candidate.state !== "waiting", "the candidate is answered");
+    if (candidate.events.includes("established")) return candidate;
+    assert.equal(candidate.reason?.kind, "lease-lost");
+    await until(() => registry.state === "ready", "a lease");
+  }
 }
 
 Deno.test("RedisRegistry.start: says within its time why there is no Redis", async () => {
@@ -176,14 +181,11 @@ Deno.test("RedisRegistry: a snapshot from before a takeover does not make two of
   await redis.command("SAVE");
   const newer = await established(b, "kim");
   await older.reaches("revoked");
-  const journal: string[] = [];
   await redis.kill();
   await redis.restart(); // with what stood there before the takeover
-  const newest = new TestCandidate("kim", journal);
   await until(() => a.state === "ready", "a lease");
-  a.claim(newest);
-  await newest.reaches("established");
-  assert.equal(newer.state, "revoked", "the one that the snapshot did not know was ended first");
+  await established(a, "kim");
+  assert.match(newer.state, /revoked|cut/, "the one that the snapshot did not know was ended first");
   await Deno.remove(folder, { recursive: true });
 });
 
