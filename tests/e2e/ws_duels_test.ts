@@ -135,9 +135,10 @@ for (
 
     assert.equal(await closedWith(4409, servers), 3);
     assert.equal(await closedWith(4429, servers), 10);
-    const lines = servers.flatMap(({ program }) => program.stderr).filter((line) =>
-      line.includes("again and again")
-    );
+    const told = () =>
+      servers.flatMap(({ program }) => program.stderr).filter((line) => line.includes("again and again"));
+    await until(() => told().length > 0, "the log says so");
+    const lines = told();
     assert.equal(lines.length, 1, lines.join("\n"));
     assert.match(lines[0]!, /client "?kim"? is taken over again and again/);
 
