@@ -121,9 +121,8 @@ Deno.test("ws-server: beside a process of an older version it says why it takes 
   await old.leave();
   await until(async () => (await ask("/readyz")).status === 200, "it takes clients");
   await using _kim = await WsClient.establish(server.port, "kim");
-  const log = server.program.stderr.join("\n");
-  assert.match(log, /processes of an older version are running \(1\)/);
-  assert.match(log, /the processes of an older version have stopped/);
+  await server.program.line(/processes of an older version are running \(1\)/);
+  await server.program.line(/the processes of an older version have stopped/);
 });
 
 Deno.test("docs/operations.md: what a version without a hash tag has left can be removed", async () => {
