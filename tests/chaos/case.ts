@@ -16,7 +16,10 @@ export interface CheckerOptions {
   leaseMs: number;
   /** @default "node" */
   transport?: TransportName;
-  /** What others that work on the machine meanwhile may add to the time in which a peer that does not answer is cut, ms. @default 0 */
+  /**
+   * What others that work on the machine meanwhile may add to the time in which a peer that does not answer is cut, and to that
+   * in which a server reaches a Redis that is back, ms. @default 0
+   */
   othersMs?: number;
 }
 

@@ -200,7 +200,9 @@ class Checker {
       // late words may have given a server another lease; one that lives ends it when it is in touch again
       const mute = this.model.wasKilled(connection.server, gone - graceMs, at) ||
         this.model.lostSince(connection.server, at) < at;
-      const listedUntil = Math.max(gone + graceMs, lossAt + graceMs, late + (mute ? graceMs : graceMs / 2));
+      // leases that are back go on when the first server has reached that Redis
+      const backUntil = lossAt + graceMs + this.trial.othersMs;
+      const listedUntil = Math.max(gone + graceMs, backUntil, late + (mute ? graceMs : graceMs / 2));
       if (at > listedUntil) {
         this.trial.violation(
           3,
