@@ -127,12 +127,10 @@ class PrimaryConnection implements RedisConnection {
     const { host, port } = primary;
     const client = newClient({ host, port, tls, username, password, database });
     this.#client = client;
-    let made = false; // before that `connect` fails of it as well
-    client.on("error", (error: Error) => made && this.#fail(error));
     await client.connect().catch((error) => {
       throw this.#named(setupError(error, host, tls, kind), primary);
     });
-    made = true;
+    client.on("error", (error: Error) => this.#fail(error));
     this.#end.signal.throwIfAborted();
     const info = await client.info();
     if (!info.includes("role:master")) throw new Error(`the Redis at ${host}:${port} is a replica`);

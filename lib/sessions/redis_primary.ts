@@ -25,9 +25,9 @@ interface Target {
 
 export type Client = ReturnType<typeof newClient>;
 
-/** A client that connects once. */
+/** A client that connects once. What goes wrong by then `connect` fails of. */
 export function newClient({ host, port, tls, ...options }: Target) {
-  return createClient({
+  const client = createClient({
     ...options,
     RESP: 3, // messages and replies share one connection, in order: one that lost messages has failed altogether
     maintNotifications: "disabled",
@@ -43,6 +43,8 @@ export function newClient({ host, port, tls, ...options }: Target) {
       ...(tls && { tls, signal: new AbortController().signal }),
     },
   });
+  client.on("error", () => {}); // one that nobody listens for would end the process
+  return client;
 }
 
 /**
@@ -138,7 +140,6 @@ function newest(
   };
   const clients = targets.map((target) => {
     const client = newClient(target);
-    client.on("error", () => {}); // `connect` and the answer fail of it
     const answer = client.connect().then(() => ask(client, target));
     withDeadline(answer, CONNECT_TIMEOUT_MS, "no answer").then((primary) => {
       answers.push(primary);

@@ -78,8 +78,10 @@ export class Page {
     const { method, headers } = request;
     const file = this.#files.get(path);
     if (!file || (method !== "GET" && method !== "HEAD")) return undefined;
-    const isWanted = () => preferred(headers, "Accept", "text/plain", "text/html") === "text/html";
-    if (path === "/" && (headers.has("upgrade") || !isWanted())) return undefined;
+    if (
+      path === "/" &&
+      (headers.has("upgrade") || preferred(headers, "Accept", "text/plain", "text/html") !== "text/html")
+    ) return undefined;
     return file.answer(request);
   }
 }

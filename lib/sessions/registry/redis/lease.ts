@@ -73,8 +73,6 @@ export class Lease {
   #ending = false;
   /** Whether the node may have sessions. */
   #ready = false;
-  /** How many processes of an older version may have sessions of which we do not know. */
-  #preceding = 0;
   /** Whether Redis may lack sessions, by its last answer. */
   #settling = false;
   /** What we were before the last lease was lost; all its sessions have ended. */
@@ -124,7 +122,7 @@ export class Lease {
   get state(): RegistryState {
     if (!this.holds()) return "unleased";
     if (this.#unreachable) return "unreachable";
-    if (this.#preceding > 0) return "preceded";
+    if (this.#predecessors.alive > 0) return "preceded";
     return this.#ready ? "ready" : "joining";
   }
 
@@ -254,11 +252,11 @@ export class Lease {
     }
     this.#sentAt = sentAt;
     const before = { ready: this.#ready, unreachable: this.#unreachable };
-    const preceding = this.#predecessors.hear(reply.predecessors, sentAt.monotonicMs, answeredAtMs);
-    this.#reportPreceding(preceding);
+    this.#predecessors.hear(reply.predecessors, sentAt.monotonicMs, answeredAtMs);
+    const alone = this.#predecessors.alive === 0;
     // it knows not all nodes that may have sessions, and so is no witness of them (see lua/generation.lua)
-    if (preceding > 0) reply.nodes = [];
-    this.#ready ||= reply.ready && preceding === 0;
+    if (!alone) reply.nodes = [];
+    this.#ready ||= reply.ready && alone;
     this.#settling = !reply.settled;
     this.#terms = {
       node,
@@ -289,18 +287,6 @@ export class Lease {
       });
     }
     if (!before.ready && this.#ready) log.info("node {node} takes sessions", { node });
-  }
-
-  /** Says in the log when there are other processes of an older version than before. */
-  #reportPreceding(count: number): void {
-    if (count > 0 && count !== this.#preceding) {
-      log.warn(
-        "processes of an older version are running ({count}), whose sessions this one cannot see: it takes no clients until they have stopped",
-        { count },
-      );
-    }
-    if (count === 0 && this.#preceding > 0) log.info("the processes of an older version have stopped");
-    this.#preceding = count;
   }
 
   /** How much is left of the lease, by the clock that says less. */
