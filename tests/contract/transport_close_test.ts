@@ -92,7 +92,7 @@ class Listener implements AsyncDisposable {
 for (const name of TRANSPORTS) {
   test(
     name,
-    `, accept: what is sent arrives, with the protocol that was chosen, also after a wait`,
+    ", accept: what is sent arrives, with the protocol that was chosen, also after a wait",
     async () => {
       await using listener = await Listener.start(name);
       const headers = { "Sec-WebSocket-Protocol": "other, solo" };
@@ -117,7 +117,7 @@ for (const name of TRANSPORTS) {
 
   test(
     name,
-    `: a handler that throws costs an answer of 500 or the connection, and nothing else`,
+    ": a handler that throws costs an answer of 500 or the connection, and nothing else",
     async () => {
       await using listener = await Listener.start(name);
       await RawWebSocket.connect(listener.transport.port, "broken", { anyStatus: true }).then(
@@ -132,7 +132,7 @@ for (const name of TRANSPORTS) {
 
   test(
     name,
-    `, close: the frame arrives, the promise is kept, the listener is not told of what it did itself`,
+    ", close: the frame arrives, the promise is kept, the listener is not told of what it did itself",
     async () => {
       await using listener = await Listener.start(name);
       const [socket, connection] = await listener.connect();
@@ -148,7 +148,7 @@ for (const name of TRANSPORTS) {
     },
   );
 
-  test(name, `, close: a peer that does not answer is cut, and the promise is kept`, async () => {
+  test(name, ", close: a peer that does not answer is cut, and the promise is kept", async () => {
     await using listener = await Listener.start(name);
     const [socket, connection] = await listener.connect("deaf", { answersClose: false });
     await connection.close(4409, "replaced");
@@ -158,7 +158,7 @@ for (const name of TRANSPORTS) {
     assert.deepEqual(listener.told, ["open"]);
   });
 
-  test(name, `, close of one that takes nothing: it is cut, and the promise is kept`, async () => {
+  test(name, ", close of one that takes nothing: it is cut, and the promise is kept", async () => {
     await using listener = await Listener.start(name);
     const [, connection] = await listener.connect("frozen", { read: false });
     const long = "x".repeat(60_000);
@@ -168,7 +168,7 @@ for (const name of TRANSPORTS) {
     assert.deepEqual(listener.told, ["open"]);
   });
 
-  test(name, `, deliver: a text that was sent arrives, and it is told when the kernel has it`, async () => {
+  test(name, ", deliver: a text that was sent arrives, and it is told when the kernel has it", async () => {
     await using listener = await Listener.start(name);
     const [socket, connection] = await listener.connect();
     connection.send("first");
@@ -192,7 +192,7 @@ for (const name of TRANSPORTS) {
 
   test(
     name,
-    `, deliver to one that reads nothing: a bound of bytes waits, and no evidence is made up`,
+    ", deliver to one that reads nothing: a bound of bytes waits, and no evidence is made up",
     async () => {
       await using listener = await Listener.start(name);
       const [, connection] = await listener.connect("frozen", { read: false });
@@ -215,7 +215,7 @@ for (const name of TRANSPORTS) {
     },
   );
 
-  test(name, `, deliver to one that reads later: it is told then, and all of it arrives`, async () => {
+  test(name, ", deliver to one that reads later: it is told then, and all of it arrives", async () => {
     await using listener = await Listener.start(name);
     const [socket, connection] = await listener.connect("late", { read: false });
     const long = "x".repeat(MAX_MESSAGE_BYTES);
@@ -240,7 +240,7 @@ for (const name of TRANSPORTS) {
 
   test(
     name,
-    `, terminate: ends without a word, also twice and after close, whose promise it keeps`,
+    ", terminate: ends without a word, also twice and after close, whose promise it keeps",
     async () => {
       await using listener = await Listener.start(name);
       const [first, cut] = await listener.connect("first");
@@ -260,7 +260,7 @@ for (const name of TRANSPORTS) {
     },
   );
 
-  test(name, `: the peer's close is answered and told of, and so is its going without one`, async () => {
+  test(name, ": the peer's close is answered and told of, and so is its going without one", async () => {
     await using listener = await Listener.start(name);
     const [polite] = await listener.connect("polite");
     await polite.send(OPCODES.close, Uint8Array.of(0x0f, 0xa0)); // 4000
@@ -276,7 +276,7 @@ for (const name of TRANSPORTS) {
     await listener.isEmpty();
   });
 
-  test(name, `, close and the peer's close at the same time: each end is told once`, async () => {
+  test(name, ", close and the peer's close at the same time: each end is told once", async () => {
     await using listener = await Listener.start(name);
     for (let i = 0; i < 200; i++) {
       const [socket, connection] = await listener.connect(`kim ${i}`);
@@ -291,7 +291,7 @@ for (const name of TRANSPORTS) {
     assert.ok(listener.told.length - opened <= 200, "no end is told twice");
   });
 
-  test(name, `: a listener that throws costs its own connection`, async () => {
+  test(name, ": a listener that throws costs its own connection", async () => {
     await using listener = await Listener.start(name, () => {
       if (listener.connections.length === 1) throw new Error("on purpose");
     });
@@ -304,7 +304,7 @@ for (const name of TRANSPORTS) {
     assert.equal((await second.text()).text, "fine");
   });
 
-  test(name, `, Transport.close: ends what is left, and listens no more`, async () => {
+  test(name, ", Transport.close: ends what is left, and listens no more", async () => {
     const listener = await Listener.start(name);
     const [socket] = await listener.connect();
     await listener.transport.close();
@@ -319,7 +319,7 @@ for (const name of TRANSPORTS) {
    */
   test(
     name,
-    `: no successor is established before the close frame of the older session is with the kernel`,
+    ": no successor is established before the close frame of the older session is with the kernel",
     async (t) => {
       for (const stopAt of [1, 50, 150, 250]) {
         await t.step(`stopped at ${stopAt} of 300`, () => stopAmongTakeovers(name, stopAt));

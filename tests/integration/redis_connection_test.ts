@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { redisAt } from "../../lib/sessions/redis_connection.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import { Sentinels } from "../support/redis_topologies.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { until } from "../support/wait.ts";
 
 /** Who is connected, but for the one who asks. */
@@ -28,10 +29,8 @@ for (const what of ["answers", "stands still"]) {
 
 Deno.test("redisAt: a replica that is named is refused, and so is a Redis that becomes one", async () => {
   await using primary = await Redis.start();
-  const folder = await Deno.makeTempDir(); // a replica writes what it is sent
-  await using cleanUp = new AsyncDisposableStack();
-  cleanUp.defer(() => Deno.remove(folder, { recursive: true }));
-  const redis = cleanUp.use(await Redis.start({ args: ["--dir", folder] }));
+  await using folder = await temporaryFolder(); // a replica writes what it is sent
+  await using redis = await Redis.start({ args: ["--dir", folder.path] });
   const lost = Promise.withResolvers<Error>();
   const connection = redisAt(redis.url, "{solo}")(lost.resolve);
   await connection.ready;

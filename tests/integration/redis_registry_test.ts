@@ -7,6 +7,7 @@ import { Proxy } from "../chaos/proxy.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { until } from "../support/wait.ts";
 
 const LEASE_MS = 2000;
@@ -173,8 +174,8 @@ Deno.test("RedisRegistry: a restart of Redis within the lease costs nobody the s
 });
 
 Deno.test("RedisRegistry: a snapshot from before a takeover does not make two of one", async () => {
-  const folder = await Deno.makeTempDir();
-  await using redis = await Redis.start({ args: ["--dir", folder] });
+  await using folder = await temporaryFolder();
+  await using redis = await Redis.start({ args: ["--dir", folder.path] });
   await using a = await start(redis);
   await using b = await start(redis);
   const older = await established(a, "kim");
@@ -186,7 +187,6 @@ Deno.test("RedisRegistry: a snapshot from before a takeover does not make two of
   await until(() => a.state === "ready", "a lease");
   await established(a, "kim");
   assert.match(newer.state, /revoked|cut/, "the one that the snapshot did not know was ended first");
-  await Deno.remove(folder, { recursive: true });
 });
 
 for (
@@ -249,8 +249,8 @@ Deno.test("RedisRegistry: a claim made while Redis is away for a moment is answe
 });
 
 Deno.test("RedisRegistry: a release made while Redis is away is made good when it is back", async () => {
-  const folder = await Deno.makeTempDir();
-  await using redis = await Redis.start({ args: ["--dir", folder] });
+  await using folder = await temporaryFolder();
+  await using redis = await Redis.start({ args: ["--dir", folder.path] });
   await using a = await start(redis);
   const kim = await established(a, "kim");
   await redis.command("SAVE"); // so that the entry comes back
@@ -260,7 +260,6 @@ Deno.test("RedisRegistry: a release made while Redis is away is made good when i
   await redis.restart();
   await until(() => a.state === "ready", "a lease");
   await until(async () => (await listed(a)).length === 0, "the entry is gone");
-  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("RedisRegistry: a message that got lost with the connection is made up for", async () => {

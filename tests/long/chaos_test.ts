@@ -30,29 +30,21 @@ Deno.test({
   },
 });
 
-Deno.test({
-  ...unlessOlderRuntime(
-    "chaos: and keeps them when primaries that Sentinels watch fail over",
-    "frozen peers are not cut there",
-  ),
-  fn: async () => {
-    const options = { ...OPTIONS, seed: useSeed("5"), leaseMs: 8000, topology: "sentinel" as const };
-    const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
-    assert.deepEqual(violations, []);
-  },
-});
-
-Deno.test({
-  ...unlessOlderRuntime(
-    "chaos: and keeps them when the shard of a cluster fails over",
-    "frozen peers are not cut there",
-  ),
-  fn: async () => {
-    const options = { ...OPTIONS, seed: useSeed("1"), leaseMs: 8000, topology: "cluster" as const };
-    const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
-    assert.deepEqual(violations, []);
-  },
-});
+for (
+  const [topology, what, seed] of [
+    ["sentinel", "primaries that Sentinels watch fail over", "5"],
+    ["cluster", "the shard of a cluster fails over", "1"],
+  ] as const
+) {
+  Deno.test({
+    ...unlessOlderRuntime(`chaos: and keeps them when ${what}`, "frozen peers are not cut there"),
+    fn: async () => {
+      const options = { ...OPTIONS, seed: useSeed(seed), leaseMs: 8000, topology };
+      const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
+      assert.deepEqual(violations, []);
+    },
+  });
+}
 
 for (const sabotage of SABOTAGE_KINDS) {
   Deno.test(`chaos: servers with the sabotage "${sabotage}" are found to break promise 1`, async () => {

@@ -1,6 +1,7 @@
 /** Identity providers: keys, key sets and tokens. */
 
 import { exportJWK, generateKeyPair, type JSONWebKeySet, type JWK, type JWTPayload, SignJWT } from "jose";
+import { temporaryFolder } from "./temporary_folder.ts";
 
 /** A key pair that signs tokens. */
 export interface Signer {
@@ -68,8 +69,8 @@ export class KeyServer implements AsyncDisposable {
 
 /** A file in a folder of its own. */
 export async function temporaryFile(content: string): Promise<AsyncDisposable & { path: string }> {
-  const folder = await Deno.makeTempDir();
-  const path = `${folder}/file`;
+  const folder = await temporaryFolder();
+  const path = `${folder.path}/file`;
   await Deno.writeTextFile(path, content, { mode: 0o600 });
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
+  return { path, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
