@@ -74,6 +74,7 @@ async function liveThrough(redis: Redis): Promise<void> {
   {
     await using ghost = await GhostNode.start(redis, LEASE_MS);
     await ghost.claim("dead");
+    await ghost.die();
     await until(async () => (await commandsRun(redis)).has("zrem"), "the dead are swept");
   }
   const kept = new TestCandidate("lee");

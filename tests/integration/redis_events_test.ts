@@ -88,6 +88,7 @@ Deno.test("RedisEvents: the sessions of a dead node are closed after its lease",
   await using ghost = await GhostNode.start(redis, LEASE_MS);
   await Promise.all(Array.from({ length: 1000 }, (_, i) => ghost.claim(`ghost ${i}`)));
   await using follower = await Follower.start(a);
+  await ghost.die();
   const events = await follower.events(1000);
   assert.deepEqual(new Set(events.map(({ kind }) => kind)), new Set(["closed"]));
 });
@@ -99,6 +100,7 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
   await using ghost = await GhostNode.start(redis, LEASE_MS);
   await ghost.claim("ghost 0");
   await using follower = await Follower.start(a);
+  await ghost.die();
   const heir = await established(a, "ghost 0");
   const events = (await follower.events(2)).map((
     { kind, session },

@@ -15,10 +15,16 @@ const LEASE_MS = 2000;
 /** No lease is to end while a busy machine takes its time. */
 const LASTING_LEASE_MS = 20_000;
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 function start(redis: Redis, leaseMs = LEASE_MS): Promise<RedisRegistry> {
   return RedisRegistry.start({ url: redis.url, leaseMs });
+}
+
+/** Waits until a process has been told of every other, so that it is a witness of them after a loss of the data. */
+async function knowsAll(redis: Redis, { node }: RedisRegistry): Promise<void> {
+  await until(async () => {
+    const [, , told] = (await redis.command("HGET", "{solo}:members", node)).split(" ");
+    return Number(told) >= Number(await redis.command("HGET", "{solo}:generation", "joins"));
+  }, `${node} knows of all`);
 }
 
 /**
@@ -83,8 +89,8 @@ Deno.test("RedisRegistry: a wrong password is said as Redis says it", async () =
 
 Deno.test("RedisRegistry: flushed data is announced again, and nobody is disturbed", async () => {
   await using redis = await Redis.start();
-  await using a = await start(redis);
-  await using b = await start(redis);
+  await using a = await start(redis, LASTING_LEASE_MS);
+  await using b = await start(redis, LASTING_LEASE_MS);
   const kim = await established(a, "kim");
   const lee = await established(b, "lee");
   const before = await listed(a);
@@ -101,9 +107,10 @@ Deno.test("RedisRegistry: after a loss of data an unknown client waits for a nod
   await established(a, "kim");
   await using ghost = await GhostNode.start(redis, LEASE_MS); // alive to all appearances, and cut off from Redis
   await ghost.claim("hidden");
-  await pause(LEASE_MS / 5); // until it has been seen
+  await knowsAll(redis, a);
   const flushedAtMs = performance.now();
   await redis.command("FLUSHALL");
+  await ghost.die();
   const stranger = await established(a, "stranger");
   assert.ok(performance.now() - flushedAtMs > LEASE_MS * 0.9, "it had to wait");
   assert.deepEqual(stranger.events, ["established"]);
@@ -111,18 +118,20 @@ Deno.test("RedisRegistry: after a loss of data an unknown client waits for a nod
 
 Deno.test("RedisRegistry: after two losses of data a node that has not spoken up in between is still waited for", async () => {
   await using redis = await Redis.start();
-  await using a = await start(redis);
+  const leaseMs = 6000; // the second one comes before the first is over
+  await using a = await start(redis, leaseMs);
   await established(a, "kim");
-  await using ghost = await GhostNode.start(redis, LEASE_MS);
+  await using ghost = await GhostNode.start(redis, leaseMs);
   await ghost.claim("hidden");
-  await pause(LEASE_MS / 5); // until it has been seen
+  await knowsAll(redis, a);
   await redis.command("FLUSHALL");
+  await ghost.die();
   await until(async () => (await listed(a)).length === 1, "kim is announced again");
-  await pause(LEASE_MS / 5);
+  await knowsAll(redis, a);
   const flushedAtMs = performance.now();
   await redis.command("FLUSHALL");
   await established(a, "stranger");
-  assert.ok(performance.now() - flushedAtMs > LEASE_MS * 0.9, "it had to wait");
+  assert.ok(performance.now() - flushedAtMs > leaseMs * 0.9, "it had to wait");
 });
 
 Deno.test("RedisRegistry: after a loss of data nobody waits longer than until all nodes have spoken up", async () => {
@@ -131,7 +140,8 @@ Deno.test("RedisRegistry: after a loss of data nobody waits longer than until al
   await using a = await start(redis, leaseMs);
   await using b = await start(redis, leaseMs);
   const lee = await established(b, "lee");
-  await pause(leaseMs / 10); // until each has seen the other
+  await knowsAll(redis, a);
+  await knowsAll(redis, b);
   await redis.command("FLUSHALL");
   using journal = new Journal();
   journal.leaseBegins(leaseMs);
@@ -238,7 +248,7 @@ Deno.test("RedisRegistry: sessions that ended with the lease make way at once wh
 
 Deno.test("RedisRegistry: a claim made while Redis is away for a moment is answered when it is back", async () => {
   await using redis = await Redis.start();
-  await using a = await start(redis);
+  await using a = await start(redis, LASTING_LEASE_MS);
   await established(a, "kim");
   await redis.kill();
   await until(() => a.state === "unreachable", "the loss is noticed");
@@ -251,7 +261,7 @@ Deno.test("RedisRegistry: a claim made while Redis is away for a moment is answe
 Deno.test("RedisRegistry: a release made while Redis is away is made good when it is back", async () => {
   await using folder = await temporaryFolder();
   await using redis = await Redis.start({ args: ["--dir", folder.path] });
-  await using a = await start(redis);
+  await using a = await start(redis, LASTING_LEASE_MS);
   const kim = await established(a, "kim");
   await redis.command("SAVE"); // so that the entry comes back
   await redis.kill();
@@ -264,8 +274,8 @@ Deno.test("RedisRegistry: a release made while Redis is away is made good when i
 
 Deno.test("RedisRegistry: a message that got lost with the connection is made up for", async () => {
   await using redis = await Redis.start();
-  await using a = await start(redis);
-  await using b = await start(redis);
+  await using a = await start(redis, LASTING_LEASE_MS);
+  await using b = await start(redis, LASTING_LEASE_MS);
   for (let i = 0; i < 10; i++) {
     const older = await established(a, "kim");
     const killing = redis.command("CLIENT", "KILL", "TYPE", "pubsub"); // every node's one connection
@@ -314,6 +324,7 @@ Deno.test("RedisRegistry: entries of a dead node are not listed, make way at onc
     new Set((await listed(a)).map(({ clientId }) => clientId)),
     new Set(["alive", "ghost", "other ghost"]),
   );
+  await ghost.die();
   await until(async () => (await listed(a)).length === 1, "gone with the lease");
   await established(a, "ghost");
   await until(async () => await lineOf(redis, "other ghost") === "", "the other is swept");
@@ -323,8 +334,8 @@ Deno.test("RedisRegistry: entries of a dead node are not listed, make way at onc
 
 Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async () => {
   await using redis = await Redis.start();
-  await using a = await start(redis);
-  await using b = await start(redis);
+  await using a = await start(redis, LASTING_LEASE_MS);
+  await using b = await start(redis, LASTING_LEASE_MS);
   const kim = await established(a, "kim");
   const line = await lineOf(redis, "kim");
   a.release(kim);
@@ -335,8 +346,8 @@ Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async
 
 Deno.test("RedisRegistry: two services with different prefixes share a Redis and nothing else", async () => {
   await using redis = await Redis.start();
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS, prefix: "one" });
-  await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LEASE_MS, prefix: "two" });
+  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS, prefix: "one" });
+  await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS, prefix: "two" });
   const ours = await established(a, "kim");
   await established(b, "kim");
   assert.equal(ours.state, "established");

@@ -1,14 +1,17 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "../../lib/service/clock.ts";
 import { redisAt } from "../../lib/sessions/redis_connection.ts";
 import { RedisStore } from "../../lib/sessions/registry/redis/redis_store.ts";
 import type { Redis } from "./redis.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
-/** A node that takes a lease and sessions, and never renews: what a process that has died leaves behind. */
+/** A node that takes a lease and sessions, and leaves them behind when it dies. Of its sessions it never speaks again. */
 export class GhostNode implements AsyncDisposable {
   readonly node: string = crypto.randomUUID().slice(0, 8);
   readonly #store: RedisStore;
   #generation = "";
+  readonly #death = new AbortController();
+  #life: Promise<void> = Promise.resolve();
 
   private constructor(store: RedisStore) {
     this.#store = store;
@@ -28,12 +31,29 @@ export class GhostNode implements AsyncDisposable {
     store.reconnect();
     await connected.promise;
     const ghost = new GhostNode(store);
-    await ghost.renew(leaseMs);
+    await ghost.#renew(leaseMs);
+    ghost.#life = ghost.#live(leaseMs);
+    ghost.#life.catch(() => {}); // who waits for its death sees the error
     return ghost;
   }
 
+  /** Until it dies it has a lease, however long a test takes to prepare its death. */
+  async #live(leaseMs: number): Promise<void> {
+    const { signal } = this.#death;
+    while (!signal.aborted) {
+      await delay(leaseMs / 20, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#renew(leaseMs);
+    }
+  }
+
+  /** From now on its lease runs out. */
+  async die(): Promise<void> {
+    this.#death.abort();
+    await this.#life;
+  }
+
   /** Takes the lease that all of the service have. */
-  async renew(leaseMs: number): Promise<void> {
+  async #renew(leaseMs: number): Promise<void> {
     const reply = await this.#store.renew({
       node: this.node,
       leaseMs,
@@ -46,7 +66,7 @@ export class GhostNode implements AsyncDisposable {
       formerNode: "",
     });
     if (reply.answer !== "held") throw new Error(`a ghost was answered ${reply.answer}`);
-    this.#generation = reply.generation;
+    this.#generation ||= reply.generation; // in a later one it announces nothing
   }
 
   /** Takes a session, or lets another node have one that it knows nothing of. */
@@ -67,6 +87,8 @@ export class GhostNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#death.abort();
+    await this.#life.catch(() => {}); // of no matter any more
     await this.#store.close();
   }
 }

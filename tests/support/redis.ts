@@ -46,7 +46,12 @@ export class Redis implements AsyncDisposable {
       ...["--save", "", "--appendonly", "no"],
       ...this.args,
     ]);
-    await until(async () => await this.command("PING") === "PONG", "redis-server answers");
+    try {
+      await until(async () => await this.command("PING") === "PONG", "redis-server answers");
+    } catch (error) {
+      await this.kill(); // nobody else knows of it yet
+      throw error;
+    }
   }
 
   /** SIGKILL: what it held is lost. */
