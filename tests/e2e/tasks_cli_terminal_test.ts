@@ -5,7 +5,7 @@ import { withDeadline } from "../../lib/service/clock.ts";
 import { commandOf, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
 import { Peer } from "../support/tasks.ts";
 import { Terminal } from "../support/terminal.ts";
-import { PATIENCE_MS } from "../support/wait.ts";
+import { PATIENCE_MS, until } from "../support/wait.ts";
 
 const CTRL_C = "\x03";
 /** What a terminal is told about colours. */
@@ -14,6 +14,11 @@ const COLOR = /\x1b\[\d+(;\d+)*m/;
 
 function addressOf(port: number): Record<string, string> {
   return { TASKS_HOST: "127.0.0.1", TASKS_PORT: String(port) };
+}
+
+/** The one that the spinner has hidden. */
+function cursorIsBack({ screen }: Terminal): void {
+  assert.ok(screen.lastIndexOf("\x1b[?25h") > screen.lastIndexOf("\x1b[?25l"), JSON.stringify(screen));
 }
 
 Deno.test("tasks-cli: shows the place in the queue while it waits; Ctrl-C leaves the task to the server", async () => {
@@ -29,8 +34,7 @@ Deno.test("tasks-cli: shows the place in the queue while it waits; Ctrl-C leaves
   assert.equal(await terminal.ended, 130);
   assert.match(terminal.screen, /Interrupted: task #3 goes on; for its result: tasks-cli wait 3\r\n$/);
   assert.match(terminal.screen, COLOR);
-  // the cursor that the spinner has hidden is back
-  assert.ok(terminal.screen.lastIndexOf("\x1b[?25h") > terminal.screen.lastIndexOf("\x1b[?25l"));
+  cursorIsBack(terminal);
   const { stdout } = await runProgram("tasks-cli", ["st", "3"], { env });
   assert.equal(stdout, "Status of task #3: waiting\n");
 });
@@ -50,15 +54,24 @@ const TERMINALS: Record<string, string>[] = [
   { CI: "true" },
 ];
 Deno.test("tasks-cli: every terminal gets the result, after a spinner without complaints", async () => {
-  await using server = await startServer("tasks-server", ["--delay-factor", "0.1"]);
+  await using server = await startServer("tasks-server", ["--delay-factor", "1000"]);
+  using peer = await Peer.connect(server.port);
   for (const variables of TERMINALS) {
+    const { task_id } = await peer.ask({ type: "run", task_name: "too_long_echo", data: "" }) as {
+      task_id: number;
+    };
     const env = { ...addressOf(server.port), ...variables };
-    await using terminal = new Terminal("tasks-cli", ["run", "revers", "abc", "--wait"], env);
-    assert.equal(await terminal.ended, 0, terminal.screen);
-    assert.match(terminal.screen, /Result of task \[revers\]: cba\r\nStatus: success\r\n$/);
-    assert.doesNotMatch(terminal.screen, /ERROR|permission|denied/i);
+    await using terminal = new Terminal("tasks-cli", ["run", "echo", "abc", "--wait"], env);
     const moves = "TERM" in variables ? variables.TERM !== "dumb" : !("CI" in variables);
+    if (moves) await terminal.shows(/Task #\d+ waits, place 1/);
+    const waiting = async () => (await peer.ask({ type: "stats" }) as { waiting: number }).waiting;
+    await until(async () => await waiting() === 1, "the task is there, behind another");
+    await peer.ask({ type: "cancel", task_id });
+    assert.equal(await terminal.ended, 0, terminal.screen);
+    assert.match(terminal.screen, /Result of task \[echo\]: abc\r\nStatus: success\r\n$/);
+    assert.doesNotMatch(terminal.screen, /ERROR|permission|denied/i);
     assert.equal(/Task #\d+ (waits|is executing)/.test(terminal.screen), moves, JSON.stringify(variables));
+    if (moves) cursorIsBack(terminal);
     if ("NO_COLOR" in variables) assert.doesNotMatch(terminal.screen, COLOR);
   }
 });
@@ -130,6 +143,23 @@ Deno.test("tasks-cli: a reader that does not read holds it no longer than --time
     "ERROR: not done within 1 s; give it a longer --timeout\n",
   );
   await child.stdout.cancel();
+});
+
+Deno.test("tasks-cli: input that does not end holds it no longer than --timeout", async () => {
+  const [command, ...args] = commandOf("tasks-cli");
+  await using child = new Deno.Command(command!, {
+    args: [...args, "run", "echo", "-", "--timeout", "0.3"],
+    env: addressOf(1), // nobody is asked before there is something to ask for
+    stdin: "piped",
+    stderr: "piped",
+  }).spawn();
+  const { code } = await withDeadline(child.status, PATIENCE_MS, "it did not end");
+  assert.equal(code, 5);
+  assert.equal(
+    await new Response(child.stderr).text(),
+    "ERROR: not done within 0.3 s; give it a longer --timeout\n",
+  );
+  await child.stdin.close().catch(() => {});
 });
 
 Deno.test("tasks-cli: output that cannot be written and input that cannot be read are errors of one line", async () => {
