@@ -4,6 +4,7 @@ import { type Clock, systemClock } from "../../lib/service/clock.ts";
 import { Executor, type ExecutorOptions } from "../../lib/tasks/executor.ts";
 import { type Task, TaskQueue } from "../../lib/tasks/queue.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { until } from "../support/wait.ts";
 
 const TIME_LIMIT_MS = 10_000;
 const GRACE_MS = 1_000;
@@ -43,6 +44,19 @@ async function outcomes(queue: TaskQueue, tasks: Task[]): Promise<string[]> {
   return ended;
 }
 
+/** Ends the work of a worker that is busy. */
+class FinishSignal implements Disposable {
+  readonly #channel = new BroadcastChannel("finish");
+
+  tell(): void {
+    this.#channel.postMessage(null);
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel.close();
+  }
+}
+
 Deno.test("Executor: its workers have no rights, the first and those that follow", async () => {
   using run = start({ workerUrl: FAULTY });
   const tasks = ["rights", "die", "rights"].map((data) => run.add("revers", data));
@@ -62,13 +76,8 @@ Deno.test("Executor: executes tasks in their order, one at a time", async () => 
     run.add("permutation", "кот"),
     run.add("echo", "c"),
   ];
-  let most = 0;
-  for (const task of tasks) {
-    run.queue.onEnd(
-      task,
-      () => most = Math.max(most, tasks.filter(({ status }) => status === "execute").length),
-    );
-  }
+  const seen: string[][] = []; // at the end of each
+  for (const task of tasks) run.queue.onEnd(task, () => seen.push(tasks.map(({ status }) => status)));
   assert.deepEqual(tasks.map(({ status }) => status), [
     "execute",
     "waiting",
@@ -77,7 +86,8 @@ Deno.test("Executor: executes tasks in their order, one at a time", async () => 
     "waiting",
   ]);
   assert.deepEqual(await outcomes(run.queue, tasks), ["1 ток", "2 a", "3 b", "4 окт", "5 c"]);
-  assert(most <= 1);
+  const expected = tasks.map((_, last) => tasks.map((_, i) => i <= last ? "success" : "waiting"));
+  assert.deepEqual(seen, expected, "nothing else executes beside");
 });
 
 Deno.test("Executor: what a task throws is the end of that task only", async () => {
@@ -107,13 +117,22 @@ Deno.test("Executor: a worker that dies ends the task that killed it and nothing
 });
 
 Deno.test("Executor: a task that hangs is ended by the time limit and the next one gets a new worker", async () => {
-  using run = start({ delayFactor: 0, workerUrl: FAULTY, taskTimeoutMs: 1_000 });
+  const clock = new FakeClock();
+  using run = start({ clock, delayFactor: 0, workerUrl: FAULTY });
   const tasks = ["a", "hang", "b", "close", "c"].map((data) => run.add("revers", data));
-  assert.deepEqual(await outcomes(run.queue, tasks), [
+  const ended = outcomes(run.queue, tasks);
+  for (const stuck of [tasks[1]!, tasks[3]!]) {
+    await until(() => stuck.status === "execute", "its turn has come");
+    await until(() => { // its time begins when the worker has it
+      clock.advance(TIME_LIMIT_MS);
+      return stuck.status === "error";
+    }, "the limit ends it");
+  }
+  assert.deepEqual(await ended, [
     "1 a",
-    "2 took longer than 1 s",
+    "2 took longer than 10 s",
     "3 b",
-    "4 took longer than 1 s",
+    "4 took longer than 10 s",
     "5 c",
   ]);
 });
@@ -179,6 +198,8 @@ Deno.test("Executor.cancel: a task that works ends at once; the next one begins 
   await setImmediate(); // it is in the worker's hands
   assert.equal(run.executor.cancel(busy), true);
   assert.deepEqual([busy.status, next.status], ["error", "waiting"], "never do two work");
+  using finish = new FinishSignal();
+  finish.tell();
   await outcomes(run.queue, [next]);
   assert.equal(next.result, first.result, "no worker was replaced");
 });

@@ -51,7 +51,7 @@ Deno.test("TasksMetrics: counts by task and outcome, and never by what clients c
 
 Deno.test("Watch: answers for metrics and health, and says what it does not know", async () => {
   const metrics = new TasksMetrics();
-  const server = startTasks({ observer: metrics, maxConnections: 1 });
+  await using server = startTasks({ observer: metrics, maxConnections: 1 });
   metrics.watch(server);
   await using watch = new Watch({ hostname: "127.0.0.1", port: 0 }, server, metrics);
   const ask = async (path: string, method = "GET") => {

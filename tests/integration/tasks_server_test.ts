@@ -249,7 +249,7 @@ Deno.test("forgotten results: the oldest id is unknown, the connection that asks
 });
 
 Deno.test("close: replies in flight are sent, waiting ones are not, new clients are refused", async () => {
-  const server = startTasks({ delayFactor: 1000 });
+  await using server = startTasks({ delayFactor: 1000 });
   using waiter = await Peer.connect(server.port);
   await waiter.ask({ type: "run", task_name: "too_long_echo", data: "" });
   await waiter.send(request("status", { task_id: 1 }));

@@ -4,10 +4,11 @@
 
 import type { Assignment } from "../../lib/tasks/workers.ts";
 
-const BUSY_MS = 300;
-
 /** Tells this thread from others. */
 const identity = crypto.randomUUID();
+
+/** Tells one that is busy to be done with its work. */
+const finish = new BroadcastChannel("finish");
 
 self.onmessage = ({ ports }: MessageEvent) => {
   const port = ports[0]!;
@@ -15,19 +16,16 @@ self.onmessage = ({ ports }: MessageEvent) => {
     if (data === "hang") return;
     if (data === "close") return self.close();
     if (data === "die") throw new Error("out of order");
-    if (data === "busy") beBusy();
+    if (data === "busy") {
+      finish.onmessage = () => port.postMessage({ result: data });
+      return;
+    }
     const result = data === "who" ? identity : data === "rights" ? rights() : data;
     port.postMessage({ result });
   };
   port.postMessage("ready");
 };
 self.postMessage("up");
-
-/** Works hard, for a time. */
-function beBusy(): void {
-  const startMs = performance.now();
-  while (performance.now() - startMs < BUSY_MS);
-}
 
 /** The names of the permissions that the thread has. */
 function rights(): string {

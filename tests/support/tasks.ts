@@ -4,6 +4,9 @@ import { withDeadline } from "../../lib/service/clock.ts";
 import { type ServerOptions, TasksServer } from "../../lib/tasks/server.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
+/** A deadline that no test waits for: whoever is cut is cut for another reason, and nobody because the machine is slow. */
+const FAR_MS = 10 * PATIENCE_MS;
+
 /** A server on a free port of the loopback address, in which simulated durations are a hundredth; disposing stops it. */
 export function startTasks(options: Partial<ServerOptions> = {}): TasksServer & AsyncDisposable {
   const server = new TasksServer({
@@ -13,16 +16,19 @@ export function startTasks(options: Partial<ServerOptions> = {}): TasksServer & 
     receivingBufferBytes: 1024,
     maxRequestBytes: 1024 * 1024,
     idleTimeoutMs: undefined,
-    requestTimeoutMs: 10_000,
-    writeTimeoutMs: 10_000,
+    requestTimeoutMs: FAR_MS,
+    writeTimeoutMs: FAR_MS,
     connectionBytes: 2 ** 26,
     maxConnections: 1000,
     queue: { maxWaiting: 10_000, maxWaitingBytes: 2 ** 26, maxKept: 10_000, maxKeptBytes: 2 ** 26 },
-    taskTimeoutMs: 10_000,
+    taskTimeoutMs: FAR_MS,
     delayFactor: 0.01,
     ...options,
   });
-  return Object.assign(server, { [Symbol.asyncDispose]: () => server.close(1_000) });
+  const stop = server.close.bind(server);
+  let stopped: Promise<void> | undefined; // a test may have stopped it itself
+  const close = (deadlineMs: number) => stopped ??= stop(deadlineMs);
+  return Object.assign(server, { close, [Symbol.asyncDispose]: () => close(1_000) });
 }
 
 /** One connection, seen as the text that goes and comes. */
