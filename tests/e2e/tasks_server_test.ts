@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Crowd } from "../support/crowd.ts";
+import { comesToRest } from "../support/process.ts";
 import { runProgram, type Server, startServer } from "../support/program.ts";
 import { Peer } from "../support/tasks.ts";
 import { until } from "../support/wait.ts";
@@ -249,6 +250,7 @@ Deno.test("tasks-server: at the descriptor limit it goes on, and accepts again w
     using _surplus = await Crowd.connect(server.port, 80, () => "");
     await server.program.line(/error cannot accept a connection: .*Too many open files/);
     await held.ask({ type: "stats" });
+    await comesToRest(server.program.pid); // it does not try again and again
   }
   await until(async () => {
     const stats = await held.ask({ type: "stats" }) as { connections: number };

@@ -224,6 +224,17 @@ Deno.test("Executor.cancel: where a task hangs, the next one gets another worker
   }
 });
 
+for (const cancelled of [false, true]) {
+  const what = cancelled ? "a cancelled task still works" : "a task works";
+  Deno.test(`Executor: disposed of while ${what} it leaves no timer behind, which would hold up the end`, async () => {
+    using run = start({ delayFactor: 0, workerUrl: FAULTY });
+    await outcomes(run.queue, [run.add("revers", "a")]); // so the worker is ready
+    const hanging = run.add("revers", "hang");
+    await setImmediate(); // it is in the worker's hands
+    if (cancelled) run.executor.cancel(hanging);
+  });
+}
+
 Deno.test("Executor: tasks without duration and work need no worker, and never many end in one turn", async () => {
   using run = start({ workerUrl: new URL("./no_such_worker.ts", import.meta.url), delayFactor: 0 });
   const tasks = Array.from({ length: 1000 }, (_, i) => run.add(i % 2 ? "echo" : "too_long_echo", `${i}`));

@@ -3,60 +3,19 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { Connection } from "../../lib/tasks/connection.ts";
-import { ConnectionMemory } from "../../lib/tasks/connection_memory.ts";
-import { Dispatcher } from "../../lib/tasks/dispatcher.ts";
 import { TaskQueue } from "../../lib/tasks/queue.ts";
+import { contextOf, FakeConn } from "../support/fake_conn.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 /** Reads after which one that never ends does end, so that a server which lets nobody else have a turn fails a test. */
 const ENDLESS = 100;
 
-/** A connection of which reads and writes are done at once, as the system does them where it can. */
-class FakeConn {
-  reads = 0;
-  readonly remoteAddr: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
-  readonly #requests: Uint8Array;
-  readonly #maxReads: number;
-
-  /** @param next What a read waits for. */
-  constructor(requests: string, maxReads: number, readonly next?: Promise<unknown>) {
-    this.#requests = new TextEncoder().encode(requests);
-    this.#maxReads = maxReads;
-  }
-
-  async read(buffer: Uint8Array): Promise<number | null> {
-    await this.next;
-    if (this.reads++ === this.#maxReads) return null;
-    buffer.set(this.#requests);
-    return this.#requests.length;
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    return Promise.resolve(bytes.length);
-  }
-
-  close(): void {}
-}
-
 function serveAll(conns: FakeConn[]): Promise<unknown>[] {
-  const clock = new FakeClock();
   const limits = { maxWaiting: 10, maxWaitingBytes: 2 ** 26, maxKept: 10_000, maxKeptBytes: 2 ** 26 };
-  const queue = new TaskQueue(limits, clock);
+  const queue = new TaskQueue(limits, new FakeClock());
   queue.finish((queue.add("echo", "", 0), queue.startNext()!), { result: "x".repeat(500_000) }); // task 1
   for (let i = 0; i < 2000; i++) queue.addFailed("sing", "no such task", 0);
-  const executor = { advance: () => {}, cancel: () => false };
-  const context = {
-    dispatcher: new Dispatcher(queue, executor, { connections: conns.length, uptimeMs: 0 }),
-    memory: new ConnectionMemory(2 ** 26, () => []),
-    options: {
-      receivingBufferBytes: 1024,
-      maxRequestBytes: 1024,
-      requestTimeoutMs: 1000,
-      idleTimeoutMs: undefined,
-      writeTimeoutMs: 1000,
-    },
-    clock,
-  };
+  const context = contextOf(queue);
   return conns.map((conn, i) => new Connection(conn as unknown as Deno.Conn, i, context).serve());
 }
 
