@@ -16,9 +16,6 @@ import {
 import { text } from "../../lib/sessions/transport/text.ts";
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 
-/** How long what is in the kernel may take to be read here. */
-const PATIENCE_MS = 10_000;
-
 /**
  * The platform goes on to write the close frame of a connection of `deno` that was cut, and fails some turns after it has told
  * of the end: nothing tells when, so no test can wait for it.
@@ -355,13 +352,13 @@ async function stopAmongTakeovers(name: TransportName, stopAt: number): Promise<
   const none: string[] = [];
   // Those that are known by now; what is still unread of others makes the test no less true.
   await Promise.all(established.map(async (id) => {
-    const frame = await older.get(id)!.frame(PATIENCE_MS).catch(() => undefined);
+    const frame = await older.get(id)!.frame().catch(() => undefined);
     if (frame?.opcode !== OPCODES.close) none.push(id);
   }));
   assert.deepEqual(none, [], "two sessions of these are established");
   await program[Symbol.asyncDispose]();
+  await Promise.all(ended); // some have had their answer only now
   for (const socket of [...older.values(), ...newer]) socket[Symbol.dispose]();
-  await Promise.all(ended);
 }
 
 /** What a promise is kept with, or nothing where it is not in this time. */
