@@ -173,26 +173,26 @@ test("a session ends with 4401 when its token does, and not before", async (tran
   const lasting = await signWithSecret(SECRET, { sub: "lasting", exp: inSeconds(3600) });
   using other = await RawWebSocket.connect(server.port, "lasting", { headers: bearer(lasting) });
   await other.text();
+  using stack = new DisposableStack();
   const beats = setInterval(() => other.send(OPCODES.pong), 2_000); // it is not to fall silent, however long this takes
+  stack.defer(() => clearInterval(beats));
   /** Connects with a token that ends soon, but after the connection is there. */
   const arrive = async (clientId: string, seconds = 3) => {
     const exp = inSeconds(seconds);
     const headers = bearer(await signWithSecret(SECRET, { sub: clientId, exp }));
     const client = await RawWebSocket.connect(server.port, clientId, { headers, anyStatus: true });
+    stack.use(client);
     if (client.answer.status === 101) return { client, exp };
-    client[Symbol.dispose]();
     assert.ok(Date.now() >= exp * 1000, `refused with ${client.answer.status} before its token has ended`);
     return await arrive(clientId, 2 * seconds); // a busy machine
   };
   const clients = await Promise.all(Array.from({ length: 200 }, (_, i) => arrive(`client ${i}`)));
   for (const { client, exp } of clients) {
-    using _client = client;
     await client.text();
     const { code, reason, atMs } = await client.close();
     assert.deepEqual([code, reason], [4401, "the token has expired"]);
     assert.ok(performance.timeOrigin + atMs >= exp * 1000, "not before");
   }
-  clearInterval(beats);
   assert.deepEqual([...(await sessionsOf(server.port)).keys()], ["lasting"], "and nobody else's");
 });
 

@@ -39,9 +39,12 @@ const ASK: Partial<Record<Shell, string>> = {
 };
 
 for (const shell of SHELLS) {
+  const ignore = !await isInstalled(shell);
   Deno.test({
-    name: `tasks-cli completions: ${shell} takes the script and offers what fits`,
-    ignore: !await isInstalled(shell),
+    name: `tasks-cli completions: ${shell} takes the script and offers what fits${
+      ignore ? " (left out: it is not installed here)" : ""
+    }`,
+    ignore,
     async fn() {
       const { stdout, stderr, code } = await runProgram("tasks-cli", ["completions", shell]);
       assert.deepEqual({ stderr, code }, { stderr: "", code: 0 });

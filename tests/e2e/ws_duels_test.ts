@@ -7,6 +7,9 @@ import { TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
+/** Where one is to end, and the others are to keep theirs on a busy machine. */
+const LEASE_S = 5;
+
 const OCCUPIED = { code: 4408, reason: "the client is connected already" };
 const CROWDED = { code: 4429, reason: "too many takeovers, wait" };
 
@@ -39,15 +42,15 @@ Deno.test("ws-server takeover=no: newcomers on any process are refused, and the 
 });
 
 Deno.test("ws-server takeover=no: of 200 that race on three processes one lives", async () => {
-  await using cluster = await Cluster.start({ leaseS: 10 });
+  await using cluster = await Cluster.start();
   const clients = Array.from(
     { length: 200 },
     (_, i) => new WsClient(cluster.port(i % 3), "kim", "takeover=no"),
   );
   const ends: { code: number; reason: string }[] = [];
   for (const client of clients) client.closed.then((end) => ends.push(end));
-  await until(() => ends.length === 199, `199 of 200 are refused, ${ends.length} were`);
-  for (const end of ends) assert.deepEqual(end, OCCUPIED);
+  await until(() => ends.length >= 199, () => `199 of 200 are refused, ${ends.length} are`);
+  assert.deepEqual(ends, Array(199).fill(OCCUPIED));
   const [survivor] = clients.filter(({ isOpen }) => isOpen);
   const sessions = new Map([["kim", await survivor!.sessionId]]);
   for (const { port } of cluster.servers) assert.deepEqual(await sessionsOf(port), sessions);
@@ -55,7 +58,7 @@ Deno.test("ws-server takeover=no: of 200 that race on three processes one lives"
 });
 
 Deno.test("ws-server takeover=no: who comes has the session of a process that died, when its lease is over", async () => {
-  await using cluster = await Cluster.start({ leaseS: 2 });
+  await using cluster = await Cluster.start({ leaseS: LEASE_S });
   const orphan = await WsClient.establish(cluster.port(0), "kim");
   await cluster.servers[0]!.program.stop("SIGKILL");
   await orphan.end();
@@ -113,7 +116,7 @@ for (
       const server = await startServer("ws-server", ["--redis", "off", "--takeover-limit", "3"]);
       return { servers: [server], [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
     },
-    "over a cluster": () => Cluster.start({ nodes: 2, leaseS: 10, args: ["--takeover-limit", "3"] }),
+    "over a cluster": () => Cluster.start({ nodes: 2, args: ["--takeover-limit", "3"] }),
   })
 ) {
   Deno.test(`ws-server --takeover-limit, ${where}: a duel ends in so many takeovers a minute, and one line of the log`, async () => {

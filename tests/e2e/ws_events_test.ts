@@ -96,7 +96,7 @@ Deno.test("/sessions as events: after a loss of Redis's data readers have the tr
 });
 
 Deno.test("/sessions as events: a process that is being stopped ends the stream, and takes no new readers", async () => {
-  await using cluster = await Cluster.start({ args: ["--drain-delay", "5"] });
+  await using cluster = await Cluster.start({ args: ["--drain-delay", "10"] });
   const [leaving] = cluster.servers;
   await using reader = await EventReader.connect(leaving!.port);
   await reader.live();

@@ -89,8 +89,11 @@ Deno.test("ws-server stopped for longer than the lease: not even a PING that is 
   await pause(1000);
   stopped.program.kill("SIGSTOP");
   await pause(LEASE_MS + 500); // a PING was due meanwhile
+  const wokenAtMs = performance.now();
   stopped.program.kill("SIGCONT");
-  assert.equal(await silent.frame(), undefined, "it is cut without a word");
+  for (let frame; (frame = await silent.frame()) !== undefined;) { // on a busy machine a PING came before
+    assert.ok(frame.atMs < wokenAtMs, `it is cut without a word, and not told opcode ${frame.opcode}`);
+  }
 });
 
 Deno.test("Redis killed and back within the lease, its data lost: no client loses its connection", async () => {

@@ -178,7 +178,6 @@ async function connected(port: number, clientId: string): Promise<WsClient> {
       return client !== undefined;
     },
     "it accepts again",
-    60_000,
   );
   return client!;
 }
