@@ -28,6 +28,7 @@ const LONGEST = [
   "tests/e2e/ws_operations_cluster_test.ts",
   "tests/e2e/access_tokens_test.ts",
   "tests/contract/registry_test.ts",
+  "tests/contract/registry_operations_test.ts",
   "tests/e2e/ws_limits_test.ts",
   "tests/e2e/tasks_cli_test.ts",
   "tests/integration/redis_registry_test.ts",
