@@ -80,15 +80,18 @@ Deno.test("get_result: a long result arrives whole, whatever it is made of", asy
   }
 });
 
-Deno.test("--connection-bytes: a result that a thousand replies wait for counts once", async () => {
-  await using server = startTasks({ connectionBytes: 2_000 * KIB, delayFactor: 0.05 });
+Deno.test("--connection-bytes: a result that five hundred replies wait for counts once", async () => {
+  await using server = startTasks({ connectionBytes: 2_000 * KIB, delayFactor: 1000 });
+  using other = await Peer.connect(server.port);
   using peer = await Peer.connect(server.port);
   const data = "a".repeat(100 * KIB);
   await peer.send('{"type":"run","task_name":"too_long_echo","data":""}{"type":"status","task_id":1}');
   await peer.send(run(data) + '{"type":"get_result","task_id":2,"wait":true}'.repeat(500));
-  assert.deepEqual([await peer.reply(), await peer.reply(), await peer.reply()], [
-    { task_id: 1 },
-    { status: "success" },
+  assert.deepEqual(await peer.reply(), { task_id: 1 });
+  await until(() => server.connectionBytes > 500 * 700, "all of them are held"); // each takes 700 bytes beside its text
+  await other.ask({ type: "cancel", task_id: 1 });
+  assert.deepEqual([await peer.reply(), await peer.reply()], [
+    { status: "error" },
     { task_id: 2 },
   ]);
   for (let i = 0; i < 500; i++) assert.deepEqual(await peer.reply(), { status: "success", data });
