@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { withDeadline } from "../../lib/service/clock.ts";
 import { sessionsOf } from "../support/cluster.ts";
+import { metricOf } from "../support/metrics.ts";
 import { rawRequest } from "../support/raw_websocket.ts";
 import { type Each, of, startOn, TRANSPORTS } from "../support/transports.ts";
 import { PATIENCE_MS, until } from "../support/wait.ts";
@@ -148,10 +149,7 @@ for (const transport of TRANSPORTS) {
 
   Deno.test(`${transport}: of requests that are sent at once each has its turn, and none outlives its client`, async () => {
     await using server = await startOn(transport);
-    const readers = async () => {
-      const metrics = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
-      return Number(/^solo_event_readers (\d+)$/m.exec(metrics)?.[1]);
-    };
+    const readers = () => metricOf(server.port, "solo_event_readers");
     const follow = "GET /sessions HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
     {
       using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });

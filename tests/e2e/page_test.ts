@@ -13,6 +13,7 @@ import {
   test,
   urlOf,
 } from "../support/live_page.ts";
+import { metricOf } from "../support/metrics.ts";
 import { startServer } from "../support/program.ts";
 import { freePort } from "../support/redis.ts";
 import { until, untilCounted } from "../support/wait.ts";
@@ -143,11 +144,10 @@ test("behind a balancer it goes on at another process when its own is killed", a
   await using witness = await WsClient.establish(cluster.port(0), "witness");
   const page = await browser.open(urlOf(balancer.port));
   await until(async () => await countOf(page) === 1, "it is there");
-  const readers = await Promise.all(cluster.servers.map(async ({ port }) => {
-    const text = await (await fetch(`${urlOf(port)}metrics`)).text();
-    return /^solo_event_readers 1$/m.test(text);
-  }));
-  const serving = readers.indexOf(true);
+  const readers = await Promise.all(
+    cluster.servers.map(({ port }) => metricOf(port, "solo_event_readers")),
+  );
+  const serving = readers.indexOf(1);
   cluster.servers[serving]!.program.kill("SIGKILL");
   const witnessIsLost = serving === 0;
   await using late = await WsClient.establish(cluster.port((serving + 1) % 3), "late");

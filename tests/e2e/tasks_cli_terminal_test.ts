@@ -124,15 +124,13 @@ Deno.test({
   },
 });
 
-Deno.test("tasks-cli: a reader that does not read holds it no longer than --timeout", async () => {
-  await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
-  using peer = await Peer.connect(server.port);
-  await peer.ask({ type: "run", task_name: "echo", data: "a".repeat(500_000) }); // more than a pipe takes
-  await peer.ask({ type: "status", task_id: 1 });
-  const [command, ...args] = commandOf("tasks-cli");
+/** Runs it with pipes that nobody reads, writes to or closes, until its time is over. */
+async function runsOut(args: string[], timeoutS: number, port: number): Promise<void> {
+  const [command, ...rest] = commandOf("tasks-cli");
   await using child = new Deno.Command(command!, {
-    args: [...args, "res", "1", "--timeout", "1"],
-    env: addressOf(server.port),
+    args: [...rest, ...args, "--timeout", String(timeoutS)],
+    env: addressOf(port),
+    stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -140,26 +138,22 @@ Deno.test("tasks-cli: a reader that does not read holds it no longer than --time
   assert.equal(code, 5);
   assert.equal(
     await new Response(child.stderr).text(),
-    "ERROR: not done within 1 s; give it a longer --timeout\n",
+    `ERROR: not done within ${timeoutS} s; give it a longer --timeout\n`,
   );
   await child.stdout.cancel();
+  await child.stdin.close().catch(() => {}); // nobody is there any more
+}
+
+Deno.test("tasks-cli: a reader that does not read holds it no longer than --timeout", async () => {
+  await using server = await startServer("tasks-server", ["--delay-factor", "0"]);
+  using peer = await Peer.connect(server.port);
+  await peer.ask({ type: "run", task_name: "echo", data: "a".repeat(500_000) }); // more than a pipe takes
+  await peer.ask({ type: "status", task_id: 1 });
+  await runsOut(["res", "1"], 1, server.port);
 });
 
 Deno.test("tasks-cli: input that does not end holds it no longer than --timeout", async () => {
-  const [command, ...args] = commandOf("tasks-cli");
-  await using child = new Deno.Command(command!, {
-    args: [...args, "run", "echo", "-", "--timeout", "0.3"],
-    env: addressOf(1), // nobody is asked before there is something to ask for
-    stdin: "piped",
-    stderr: "piped",
-  }).spawn();
-  const { code } = await withDeadline(child.status, PATIENCE_MS, "it did not end");
-  assert.equal(code, 5);
-  assert.equal(
-    await new Response(child.stderr).text(),
-    "ERROR: not done within 0.3 s; give it a longer --timeout\n",
-  );
-  await child.stdin.close().catch(() => {});
+  await runsOut(["run", "echo", "-"], 0.3, 1); // nobody is asked before there is something to ask for
 });
 
 Deno.test("tasks-cli: output that cannot be written and input that cannot be read are errors of one line", async () => {

@@ -163,8 +163,10 @@ Deno.test("tasks-server: what its flags say is what clients meet", async () => {
       ...["--task-timeout", "0.001", "--keep-bytes", "1", "--delay-factor", "0"],
     ]);
     using peer = await Peer.connect(server.port);
-    await peer.ask({ type: "run", task_name: "revers", data: "ж".repeat(500_000) }); // takes far longer
-    const result = await peer.ask({ type: "get_result", task_id: 1, wait: true });
+    const run = JSON.stringify({ type: "run", task_name: "revers", data: "ж".repeat(500_000) }); // takes far longer
+    await peer.send(run + '{"type":"get_result","task_id":1,"wait":true}'); // who asks later finds it forgotten
+    assert.deepEqual(await peer.reply(), { task_id: 1 });
+    const result = await peer.reply();
     assert.deepEqual(result, { status: "error", data: null, error: "took longer than 0.001 s" });
     await peer.send('{"type":"status","task_id":1}');
     await closed(peer, server, /no task 1 is known/);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { get } from "node:http";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { EventReader } from "../support/event_reader.ts";
+import { metricOf } from "../support/metrics.ts";
 import { startServer } from "../support/program.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -15,11 +16,6 @@ const MAX_READERS = 64;
 const MAX_READERS_OF_ADDRESS = 16;
 
 const STREAM = { headers: { accept: "text/event-stream" } };
-
-async function metric(port: number, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return Number(text.match(new RegExp(`^${name} (\\S+)$`, "m"))?.[1]);
-}
 
 Deno.test("/sessions as events: a reader of any process sees the sessions of all, as they come and go", async () => {
   await using cluster = await Cluster.start();
@@ -137,7 +133,7 @@ Deno.test("/sessions as events: there is a limit to the readers, and who leaves 
     return next.status === 200;
   }, "one has left, and another one has its place");
   for (const reader of readers) reader.leave();
-  await until(async () => await metric(server.port, "solo_event_readers") === 0, "nobody reads");
+  await until(async () => await metricOf(server.port, "solo_event_readers") === 0, "nobody reads");
 });
 
 interface Follower {

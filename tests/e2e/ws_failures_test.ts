@@ -1,6 +1,7 @@
 /** Processes, clients and Redis that are killed, stopped and continued: each promise holds. */
 
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { unlessOlderRuntime } from "../support/program.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
@@ -14,8 +15,6 @@ const LEASE_MS = LEASE_S * 1000;
 const TRY_AGAIN = 1013;
 /** What a client sees where the process was too busy for a word before the lease was over. */
 const CUT = 0;
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function statusOf(port: number, path: string, method = "GET"): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
@@ -67,7 +66,7 @@ Deno.test("ws-server stopped for longer than the lease: it ends its sessions bef
     async () => !(await sessionsOf(cluster.port(2))).has("only here"),
     "its other session is not listed",
   );
-  await pause(500);
+  await delay(500);
   stopped.program.kill("SIGCONT");
   for (const socket of [zombie, other]) {
     assert.equal(await socket.frame(), undefined, "it is cut: there is no time left for a word");
@@ -86,9 +85,9 @@ Deno.test("ws-server stopped for longer than the lease: not even a PING that is 
   const stopped = cluster.servers[1]!;
   using silent = await RawWebSocket.connect(stopped.port, "silent");
   await silent.text();
-  await pause(1000);
+  await delay(1000);
   stopped.program.kill("SIGSTOP");
-  await pause(LEASE_MS + 500); // a PING was due meanwhile
+  await delay(LEASE_MS + 500); // a PING was due meanwhile
   const wokenAtMs = performance.now();
   stopped.program.kill("SIGCONT");
   for (let frame; (frame = await silent.frame()) !== undefined;) { // on a busy machine a PING came before
@@ -107,7 +106,7 @@ Deno.test("Redis killed and back within the lease, its data lost: no client lose
     ),
   );
   await cluster.redis.kill();
-  await pause(1_000); // the lease goes on for long
+  await delay(1_000); // the lease goes on for long
   await cluster.redis.restart();
   for (const { port } of cluster.servers) {
     const asBefore = async () => {

@@ -1,6 +1,7 @@
 /** What followers hear when nodes die and Redis misbehaves. */
 
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import type { FollowItem } from "../../lib/sessions/events/events.ts";
 import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
@@ -10,8 +11,6 @@ import { Redis } from "../support/redis.ts";
 
 /** Where one is to end, and where none may. */
 const [LEASE_MS, LASTING_LEASE_MS] = [2_000, 30_000];
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function established({ registry }: Coordination, clientId: string): Promise<TestCandidate> {
   const candidate = new TestCandidate(clientId);
@@ -65,7 +64,7 @@ for (
     await using follower = await Follower.start(a);
     await away(redis);
     assert.equal((await follower.item()).kind, "lost");
-    await pause(500);
+    await delay(500);
     await back(redis);
     let item = await follower.item();
     if (how === "killed") {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { Caddy } from "../support/caddy.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { Crowd, timesAtControl } from "../support/crowd.ts";
+import { metricOf } from "../support/metrics.ts";
 import { comesToRest, openDescriptors } from "../support/process.ts";
 import { startServer } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
@@ -132,7 +133,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual([served.length, refused.length], [max - 1, 1000 - (max - 1)]);
       assert.ok(resident.isOpen);
       for (const socket of rush) socket[Symbol.dispose]();
-      await until(async () => await connectionsOf(server.port) === 1, "the rush is over");
+      await until(async () => await metricOf(server.port, "solo_connections") === 1, "the rush is over");
       const again = await Promise.all(
         Array.from({ length: max - 1 }, (_, i) => RawWebSocket.connect(server.port, `again-${i}`)),
       );
@@ -140,11 +141,6 @@ for (const transport of TRANSPORTS) {
       for (const socket of again) socket[Symbol.dispose]();
     },
   });
-}
-
-async function connectionsOf(port: number): Promise<number> {
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return Number(metrics.match(/^solo_connections (\d+)$/m)![1]);
 }
 
 Deno.test("tasks-server at --max-connections: a rush is refused, those connected are served, and there is room again", async () => {

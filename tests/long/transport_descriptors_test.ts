@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { sessionsOf } from "../support/cluster.ts";
+import { metricOf } from "../support/metrics.ts";
 import { openDescriptors, residentMiB } from "../support/process.ts";
 import { commandOf, Program, type Server } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
@@ -67,11 +68,6 @@ async function resets(port: number, count: number, moments = MOMENTS): Promise<v
   }
 }
 
-async function lostOf(port: number): Promise<number> {
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return Number(metrics.match(/^solo_sockets_lost (\d+)$/m)![1]);
-}
-
 Deno.test("node: of 5,000 resets at every moment of the upgrade no descriptor is left, and nobody else notices", async () => {
   await using server = await startOn("node");
   await using witness = await WsClient.establish(server.port, "witness");
@@ -82,7 +78,7 @@ Deno.test("node: of 5,000 resets at every moment of the upgrade no descriptor is
     "every descriptor is closed",
   );
   assert.deepEqual([...await sessionsOf(server.port)], [["witness", await witness.sessionId]]);
-  assert.equal(await lostOf(server.port), 0);
+  assert.equal(await metricOf(server.port, "solo_sockets_lost"), 0);
   assert.ok(witness.isOpen);
 });
 
@@ -126,9 +122,8 @@ for (const transport of TRANSPORTS) {
       await until(async () => await openDescriptors(pid) <= idle + 5, "every descriptor is closed");
       memory.push(await residentMiB(pid));
     }
-    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     for (const gauge of ["solo_connections", "solo_sessions_established", "solo_sockets_lost"]) {
-      assert.match(metrics, new RegExp(`^${gauge} 0$`, "m"));
+      assert.equal(await metricOf(port, gauge), 0, gauge);
     }
     const growth = memory.at(-1)! / memory[1]!;
     assert.ok(growth < 1.25, `memory after each round, MiB: ${memory.join(", ")}`);
