@@ -34,6 +34,8 @@ Deno.test("ws-server takeover=no: newcomers on any process are refused, and the 
   for (const { port } of cluster.servers) {
     assert.deepEqual(await sessionsOf(port), new Map([["kim", sessionId]]));
   }
+  const counts = cluster.servers.map(({ port }) => metricOf(port, "solo_sessions_established"));
+  assert.deepEqual(await Promise.all(counts), [1, 0, 0], "who is refused was never counted");
 
   await using newer = new WsClient(cluster.port(1), "kim", "takeover=yes");
   await newer.sessionId;

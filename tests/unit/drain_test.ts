@@ -100,6 +100,34 @@ Deno.test("Drain: a process that was held up does not make good all of it at onc
   assert.ok(Math.max(...looks) <= 210, `${looks}`);
 });
 
+Deno.test("Drain: one that is over before its time closes nobody more", async () => {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const plan = { count: 10, perSecond: 10, leftMs: 30_000, answerMs: 2500 };
+  const closed: number[] = [];
+  const close = (session: number) => {
+    closed.push(session);
+    stop.abort();
+  };
+  const sessions = new Set(Array.from({ length: plan.count }, (_, i) => i));
+  const ended = new Drain(plan).run(sessions, close, {
+    // a second passes with each look at it
+    clock: {
+      nowMs: () => (clock.advance(1000), clock.nowMs()),
+      wallMs: () => clock.wallMs(),
+      after: (ms, callback) => clock.after(ms, callback),
+      nextTurn: () => clock.nextTurn(),
+    },
+    signal: stop.signal,
+  });
+  while (closed.length === 0) {
+    clock.advance(100);
+    await undefined;
+  }
+  await ended;
+  assert.ok(closed.length < plan.count, `${closed.length} are closed`);
+});
+
 Deno.test("Drain: the reason names a wait that brings clients back at the rate, and fits into a close frame", () => {
   const plan = { count: 5000, perSecond: 1000, leftMs: 30_000, answerMs: 2500 };
   const even = new Drain(plan);
