@@ -69,7 +69,6 @@ async function compare(transport: Transport, redis: Redis): Promise<void> {
 /** Enters sessions of one node, `client-0` and so on, in the true form, by the project's own script. */
 export async function fill(redis: Redis, count: number): Promise<void> {
   await using ghost = await GhostNode.start(redis, FILL_LEASE_MS);
-  await ghost.renew(FILL_LEASE_MS); // with that it has been told of every other, who wait for it
   for (let start = 0; start < count; start += BATCH) {
     const length = Math.min(BATCH, count - start);
     await Promise.all(Array.from({ length }, (_, i) => ghost.claim(`client-${start + i}`)));

@@ -32,6 +32,7 @@ export class GhostNode implements AsyncDisposable {
     await connected.promise;
     const ghost = new GhostNode(store);
     await ghost.#renew(leaseMs);
+    await ghost.#renew(leaseMs); // with that it has been told of every other, who wait for it
     ghost.#life = ghost.#live(leaseMs);
     ghost.#life.catch(() => {}); // who waits for its death sees the error
     return ghost;
