@@ -8,7 +8,7 @@ import { GhostNode } from "../support/ghosts.ts";
 import { runProgram, startServer } from "../support/program.ts";
 import { freePort, Redis } from "../support/redis.ts";
 import { blocks, clusterRights, PASSWORD, serviceUser } from "../support/redis_access_page.ts";
-import { RedisCluster } from "../support/redis_topologies.ts";
+import { RedisCluster } from "../support/redis_cluster.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
