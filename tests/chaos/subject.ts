@@ -3,7 +3,8 @@
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { commandOf, type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
-import { freePort, Redis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { Redis } from "../support/redis.ts";
 import { RedisCluster } from "../support/redis_cluster.ts";
 import type { Replicated } from "../support/replicated.ts";
 import { Sentinels } from "../support/sentinels.ts";

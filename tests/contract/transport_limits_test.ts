@@ -50,9 +50,15 @@ for (const transport of TRANSPORTS) {
   Deno.test(`${transport}: a message over 64 KiB ends the session with 1009, one of 64 KiB does not`, async () => {
     await using server = await startOn(transport);
     await using witness = await WsClient.establish(server.port, "witness");
-    witness.send("x".repeat(64 * KIB));
-    witness.send("я".repeat(32 * KIB));
-    witness.send(new Uint8Array(64 * KIB));
+    using full = await RawWebSocket.connect(server.port, "full");
+    await full.text();
+    for (const message of ["x".repeat(64 * KIB), "я".repeat(32 * KIB)]) {
+      await full.send(OPCODES.text, message);
+    }
+    await full.send(OPCODES.binary, new Uint8Array(64 * KIB));
+    await full.send(OPCODES.ping, "alive?");
+    assert.equal(await full.pong(), "alive?");
+    full[Symbol.dispose]();
     using raw = await RawWebSocket.connect(server.port, "raw");
     await raw.text();
     await raw.send(OPCODES.text, "x".repeat(64 * KIB + 1));
@@ -73,7 +79,7 @@ for (const transport of TRANSPORTS) {
     for (let i = 0; i < 100; i++) await piecemeal.send(OPCODES.continuation, fragment, { fin: false });
     await piecemeal.send(OPCODES.continuation, "");
     await piecemeal.send(OPCODES.ping, "alive?");
-    assert.equal((await piecemeal.frame())?.opcode, OPCODES.pong);
+    assert.equal(await piecemeal.pong(), "alive?");
     assert.ok(witness.isOpen);
   });
 
@@ -105,7 +111,7 @@ for (const transport of TRANSPORTS) {
     await flooder.text();
     const bytes = times(5_000, encodeFrame(OPCODES.text, Uint8Array.of(120)));
     assert.ok(await pour(flooder, bytes, 512 * MIB) < 512 * MIB);
-    assert.ok([1008, "cut"].includes(await endOf(flooder)));
+    assert.match(String(await endOf(flooder)), /^(1008|cut)$/);
     await onlyWitness(server, witness);
   });
 
@@ -174,7 +180,7 @@ Deno.test("node: fragments, PINGs and PONGs that flood are ended like messages",
     await flooder.text();
     if (what === "empty fragments") await flooder.send(OPCODES.text, "", { fin: false });
     assert.ok(await pour(flooder, times(10_000, frame), 256 * MIB) < 256 * MIB, what);
-    assert.ok([1008, "cut"].includes(await endOf(flooder)), what);
+    assert.match(String(await endOf(flooder)), /^(1008|cut)$/, what);
   }
   await onlyWitness(server, witness);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { withDeadline } from "../../lib/service/clock.ts";
 import { sessionsOf } from "../support/cluster.ts";
-import { rawRequest } from "../support/raw_websocket.ts";
+import { rawRequest, writeAll } from "../support/raw_websocket.ts";
 import { type Each, of, startOn, TRANSPORTS } from "../support/transports.ts";
 import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -173,10 +173,7 @@ for (const transport of TRANSPORTS) {
   Deno.test(`${transport}: a body that nobody reads is discarded, by node to a bound`, async () => {
     await using server = await startOn(transport);
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-    const write = async (text: string) => {
-      const bytes = new TextEncoder().encode(text);
-      for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
-    };
+    const write = (text: string) => writeAll(connection, new TextEncoder().encode(text));
     await write("POST /sessions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     const mebibyte = `100000\r\n${"x".repeat(0x100000)}\r\n`;
     const writing = (async () => {

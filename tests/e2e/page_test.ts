@@ -14,7 +14,7 @@ import {
   urlOf,
 } from "../support/live_page.ts";
 import { startServer } from "../support/program.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 

@@ -10,7 +10,8 @@ import {
   sentinelRights,
   serviceUser,
 } from "../support/redis_access_page.ts";
-import { freePort, Redis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { Redis } from "../support/redis.ts";
 import { RedisCluster } from "../support/redis_cluster.ts";
 import { Sentinels } from "../support/sentinels.ts";
 import { Subprocess } from "../support/subprocess.ts";

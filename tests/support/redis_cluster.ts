@@ -1,7 +1,8 @@
 /** A Redis Cluster. */
 
 import { hostOf, isNamed, type Tls } from "./certificates.ts";
-import { freePort, Redis } from "./redis.ts";
+import { freePort } from "./ports.ts";
+import { Redis } from "./redis.ts";
 import type { Replicated } from "./replicated.ts";
 import { until } from "./wait.ts";
 
@@ -50,9 +51,9 @@ export class RedisCluster implements Replicated {
     { nodeTimeoutMs = 1000, args = [], tls }: RedisClusterOptions = {},
   ): Promise<RedisCluster> {
     const folder = await Deno.makeTempDir({ prefix: "solo-cluster-" });
-    const redises = await Promise.all(Array.from({ length: 6 }, () => {
+    const redises = await Redis.startAll(Array.from({ length: 6 }, () => {
       const port = freePort();
-      return Redis.start({
+      return {
         port,
         fresh: true,
         tls,
@@ -66,7 +67,7 @@ export class RedisCluster implements Replicated {
           ...["--repl-diskless-sync-delay", "0"],
           ...args,
         ],
-      });
+      };
     }));
     const cluster = new RedisCluster(folder, redises);
     try {

@@ -1,7 +1,8 @@
 /** A primary with replicas that Sentinels watch. */
 
 import { hostOf, isNamed, listening, reaching, type Tls } from "./certificates.ts";
-import { freePort, Redis } from "./redis.ts";
+import { freePort } from "./ports.ts";
+import { Redis } from "./redis.ts";
 import type { Replicated } from "./replicated.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
@@ -46,14 +47,12 @@ export class Sentinels implements Replicated {
     const ports = [freePort(), freePort(), freePort()];
     const folder = await Deno.makeTempDir({ prefix: "solo-sentinels-" });
     const own = (port: number) => ["--dir", folder, "--dbfilename", `${port}.rdb`]; // a replica writes what it is sent
-    const redises = await Promise.all(ports.map((port, i) =>
-      Redis.start({
-        port,
-        fresh: true,
-        tls,
-        args: [...settings, ...own(port), ...(i > 0 ? ["--replicaof", hostOf(tls), String(ports[0])] : [])],
-      })
-    ));
+    const redises = await Redis.startAll(ports.map((port, i) => ({
+      port,
+      fresh: true,
+      tls,
+      args: [...settings, ...own(port), ...(i > 0 ? ["--replicaof", hostOf(tls), String(ports[0])] : [])],
+    })));
     const all = new Sentinels(folder, redises);
     try {
       await until(
