@@ -8,8 +8,7 @@ import type { Subject, SubjectEvent, SubjectOptions } from "./client_subject.js"
 import { TextLineStream } from "./lines.ts";
 import { node22 } from "../../tools/node22.ts";
 import { passedOn } from "./program.ts";
-
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 const SUBJECT = new URL("client_subject.js", import.meta.url);
 const PROCESS = new URL("client_subject_process.mjs", import.meta.url).pathname;
