@@ -1,6 +1,7 @@
 /** What every registry promises of operations on one client: one suite, two stores. */
 
 import assert from "node:assert/strict";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { established, test } from "../support/registries.ts";
 import { until } from "../support/wait.ts";
@@ -43,8 +44,10 @@ test("an end ends those that wait, too, and none of them has its turn", async ({
   const kim = await established(here, "kim");
   const evidence = Promise.withResolvers<void>();
   kim.evidence = evidence.promise;
+  const evidenceOfWaiting = Promise.withResolvers<void>();
   const waiting = [here, there, here].map((registry) => {
     const candidate = new TestCandidate("kim");
+    candidate.evidence = evidenceOfWaiting.promise;
     registry.claim(candidate);
     return candidate;
   });
@@ -52,6 +55,8 @@ test("an end ends those that wait, too, and none of them has its turn", async ({
   const end = there.end("kim");
   for (const candidate of waiting) await candidate.reaches("revoked");
   evidence.resolve();
+  await nextTurn(); // where a place becomes free at once it is free now
+  evidenceOfWaiting.resolve();
   assert.deepEqual(await end, { kind: "ended" });
   assert.deepEqual(waiting.map(({ events }) => events), [["revoked"], ["revoked"], ["revoked"]]);
   assert.equal(await here.find("kim"), undefined);

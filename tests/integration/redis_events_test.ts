@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import type { FollowItem } from "../../lib/sessions/events/events.ts";
 import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
+import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
 
 /** Where one is to end, and where none may. */
 const [LEASE_MS, LASTING_LEASE_MS] = [2_000, 30_000];
@@ -107,6 +109,23 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
   assert.ok(["replaced", "closed"].includes(events[0]![0]!)); // by the claim that waits, or by a sweep before it
   assert.deepEqual(events[1], ["opened", "ghost 0", a.registry.node]);
   assert.equal(heir.state, "established");
+});
+
+Deno.test("RedisEvents: a claim that takes the place of a dead node's session tells of its end, where no sweep has", async () => {
+  await using redis = await Redis.start();
+  await using dead = await GhostNode.start(redis, LEASE_MS);
+  await dead.claim("kim");
+  await using heir = await GhostNode.start(redis, LEASE_MS); // nobody sweeps here
+  const nodes = () => redis.command("EVAL", SCRIPTS.nodes, "2", "{solo}:generation", "{solo}:nodes");
+  await until(async () => {
+    await heir.renew(LEASE_MS);
+    return !(await nodes()).includes(dead.node);
+  }, "the lease of the dead is over");
+  await heir.claim("kim");
+  const entries = await redis.command("XRANGE", "{solo}:events", "-", "+");
+  const told = [...entries.matchAll(/^(opened|replaced|closed) \S+ (\S+) .* kim$/gm)]
+    .map(([, kind, node]) => [kind, node]);
+  assert.deepEqual(told, [["opened", dead.node], ["replaced", dead.node], ["opened", heir.node]]);
 });
 
 Deno.test("RedisEvents: the stream in Redis does not grow without end", async () => {

@@ -103,6 +103,19 @@ Deno.test("simulation, two programs push each other out: ten times a minute, and
   await scenario.rests();
 });
 
+Deno.test("simulation, an operator ends a session whose end never becomes evident: that is said in the end", async () => {
+  const costs = { askMs: 0.1, cutMs: 0.1, evidenceMs: () => 1e9 };
+  const scenario = new Scenario({ costs });
+  const [a, b] = await scenario.started(2);
+  const kim = await scenario.established(a!, "kim");
+  let kind: string | undefined;
+  b!.registry!.end("kim").then((result) => kind = result.kind);
+  await scenario.until(() => kim.revoked !== undefined, "it is told to go");
+  await scenario.until(() => kind !== undefined, "it is answered");
+  assert.equal(kind, "unconfirmed");
+  assert.ok(!kim.over);
+});
+
 // ---- processes --------------------------------------------------------------------------------------------------------
 
 Deno.test("simulation, ending a session fails: it is cut, and the others end as they should", async () => {
@@ -171,6 +184,17 @@ Deno.test("simulation, a process stands still for longer than its lease: its ses
   a!.thaw();
   await scenario.pass(0.5);
   assert.ok(kim.over);
+  await scenario.rests();
+});
+
+Deno.test("simulation, a machine is suspended for longer than the lease, in which timers stand still: its sessions end first", async () => {
+  const scenario = new Scenario();
+  const [a] = await scenario.started(1);
+  const kim = await scenario.established(a!, "kim");
+  a!.setWallClock(scenario.leaseMs); // all that tells of it
+  const late = a!.connect("kim");
+  assert.ok(kim.over, "its session has ended before anything else is done");
+  assert.deepEqual(late.revoked, { kind: "lease-lost" });
   await scenario.rests();
 });
 

@@ -126,6 +126,32 @@ test("one that falls behind what is kept is cut, the others are not", async () =
   await assert.rejects(() => slow.read(), /the reader is too slow/);
 });
 
+test("a batch that is larger than all that is kept is sent all the same", async () => {
+  const { registry, stream } = streamOf({ maxBytes: 10, onCut: () => assert.fail("cut") });
+  await using reader = new EventReader(stream.open(""));
+  await reader.live();
+  for (const clientId of ["kim", "lee"]) {
+    const [candidate] = claim(registry, clientId);
+    assert.equal((await reader.next())!.data.session_id, candidate!.sessionId);
+  }
+});
+
+test("who comes when nobody has read for a while gets one snapshot, and what happens after it", async () => {
+  const { registry, stream } = streamOf();
+  const first = new EventReader(stream.open(""));
+  await first.live();
+  await first[Symbol.asyncDispose]();
+  const [kim] = claim(registry, "kim");
+  await using second = new EventReader(stream.open(""));
+  const messages = await second.live();
+  assert.deepEqual(messages.map(({ event }) => event), ["snapshot", "sessions", "live"]);
+  assert.deepEqual([...second.sessions.keys()], [kim!.sessionId]);
+  const position = second.lastEventId;
+  const [lee] = claim(registry, "lee");
+  const next = (await second.next())!;
+  assert.deepEqual([next.event, next.data.session_id], ["opened", lee!.sessionId], `after ${position}`);
+});
+
 test("one that takes nothing is cut, though little happens", async () => {
   let cut = 0;
   let left = 0;
