@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 /**
  * An address as it stands in a URL.
  *
@@ -10,4 +12,21 @@
  */
 export function addressText(hostname: string, port: number): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/**
+ * Whether only this machine can reach a server that listens there.
+ *
+ * @param host A name or an address, as `--host` has it.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.ok(isLoopback("localhost") && isLoopback("127.0.0.2") && isLoopback("::1"));
+ * assert.ok(!isLoopback("0.0.0.0") && !isLoopback("::") && !isLoopback("app.example"));
+ * ```
+ */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase();
+  return name === "localhost" || name === "::1" || (isIP(name) === 4 && name.startsWith("127."));
 }

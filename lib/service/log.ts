@@ -34,10 +34,9 @@ export interface LogOptions {
  * Loggers are had by `getLogger(["solo", …])`; before this call they write nothing, which is what tests want.
  */
 export async function configureLog({ level, format, color }: LogOptions): Promise<AsyncDisposable> {
-  const text: TextFormatterOptions = { timestamp: "rfc3339", level: "full", category: "·", value: bareWords };
   const formatter = format === "json"
     ? jsonLine
-    : (color ? getAnsiColorFormatter : getTextFormatter)({ ...text, format: textLine });
+    : (color ? getAnsiColorFormatter : getTextFormatter)({ ...TEXT, format: textLine });
   await configure({
     sinks: { stderr: getStreamSink(standardError(), { formatter }) },
     loggers: [
@@ -97,11 +96,18 @@ function bareWords(value: unknown, inspect: (value: unknown) => string): string 
   return /^[\x21\x23-\x7e]+$/.test(value) ? value : showInvisible(JSON.stringify(value));
 }
 
+const TEXT: TextFormatterOptions = { timestamp: "rfc3339", level: "full", category: "·", value: bareWords };
+
+const toMessage = getTextFormatter({ ...TEXT, lineEnding: "lf", format: ({ message }) => message });
 const toJsonLine = getJsonLinesFormatter();
 
-/** Outside of its strings JSON has no such characters: what is read from the line is what was written. */
+/**
+ * The message is that of the text format; left alone, it would have each of its values in quotes. Outside of its strings
+ * JSON has no invisible characters: what is read from the line is what was written.
+ */
 function jsonLine(record: LogRecord): string {
-  return showInvisible(toJsonLine(record));
+  const message = toMessage(record).trimEnd();
+  return showInvisible(toJsonLine({ ...record, message: [message] }));
 }
 
 function textLine(parts: { timestamp: string | null; level: string; message: string }): string {

@@ -11,6 +11,8 @@ export type WayMode =
 
 export class Proxy implements AsyncDisposable {
   readonly port: number;
+  /** How many connections were made to it. */
+  accepted = 0;
   readonly #listener: Deno.TcpListener;
   readonly #targetPort: number;
   readonly #conns = new Set<Deno.Conn>();
@@ -53,7 +55,10 @@ export class Proxy implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    for await (const conn of this.#listener) this.#serve(conn);
+    for await (const conn of this.#listener) {
+      this.accepted++;
+      this.#serve(conn);
+    }
   }
 
   async #serve(near: Deno.TcpConn): Promise<void> {

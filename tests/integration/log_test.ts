@@ -48,6 +48,8 @@ Deno.test("configureLog: in a line of JSON nothing is invisible, and it says wha
 Deno.test("configureLog: a word stays bare, and a text cannot forge a line", async () => {
   const [bare] = await logged("kim-7", "text");
   assert.match(bare!, / client kim-7 is here$/);
+  const [json] = await logged("kim-7", "json");
+  assert.equal(JSON.parse(json!).message, "client kim-7 is here");
   const lines = await logged("kim\n2026-01-01T00:00:00Z INFO all is well", "text");
   assert.equal(lines.length, 2);
 });

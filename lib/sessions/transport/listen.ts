@@ -1,3 +1,4 @@
+import { isLoopback } from "../../service/address.ts";
 import { DenoTransport } from "./deno_serve.ts";
 import { NodeTransport } from "./node_http.ts";
 import type { Transport, TransportName, TransportOptions } from "./transport.ts";
@@ -29,7 +30,5 @@ export function listen(name: TransportName, options: TransportOptions): Promise<
  * ```
  */
 export function transportFor(...hostnames: string[]): TransportName {
-  const isLoopback = (hostname: string) =>
-    hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
   return hostnames.every(isLoopback) ? "deno" : "node";
 }

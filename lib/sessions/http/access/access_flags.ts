@@ -1,10 +1,11 @@
 /** How access is configured: for the entry point, which alone reads flags and environment. */
 
 import { type Command, InvalidArgumentError } from "commander";
+import { isLoopback } from "../../../service/address.ts";
 import { messageOf, ProgramError } from "../../../service/errors.ts";
 import { EXIT_USAGE, flag, list, nonEmpty, port } from "../../../service/flags.ts";
 import type { AccessOptions, Identification } from "./access.ts";
-import { hostNameOf, isLoopback } from "./host.ts";
+import { hostNameOf } from "./host.ts";
 import { originOf } from "./origin.ts";
 import { AddressSet } from "./proxy_header.ts";
 import { type Secret, SecretFile, secretOf, type SecretOptions } from "./secret_file.ts";

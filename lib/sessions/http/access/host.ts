@@ -48,23 +48,6 @@ export function hostNameOf(text: string): string | undefined {
   return url && HOST.test(url.hostname) ? withoutDot(url.hostname) : undefined;
 }
 
-/**
- * Whether only this machine can reach a server that listens there.
- *
- * @param host The value of `--host`.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.ok(isLoopback("localhost") && isLoopback("127.0.0.2") && isLoopback("::1"));
- * assert.ok(!isLoopback("0.0.0.0") && !isLoopback("::") && !isLoopback("app.example"));
- * ```
- */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase();
-  return name === "localhost" || name === "::1" || (isIP(name) === 4 && name.startsWith("127."));
-}
-
 /** Refuses requests for a name that is not on the list. */
 export class HostCheck {
   readonly #names: ReadonlySet<string>;
