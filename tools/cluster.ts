@@ -1,7 +1,7 @@
 /** `deno task cluster`: the whole of Solo on this machine, three ws-servers behind one address. */
 
 import { createProgram, exitOf, flag, port } from "../lib/service/flags.ts";
-import { freePort } from "../tests/support/redis.ts";
+import { freePort } from "../tests/support/ports.ts";
 import { fromSources, launch, type Part } from "./launch.ts";
 
 interface Flags {

@@ -27,6 +27,7 @@ const LONGEST = [
   "tests/e2e/ws_failures_test.ts",
   "tests/e2e/ws_operations_cluster_test.ts",
   "tests/e2e/access_tokens_test.ts",
+  "tests/contract/registry_refusals_test.ts",
   "tests/contract/registry_test.ts",
   "tests/contract/registry_operations_test.ts",
   "tests/e2e/ws_limits_test.ts",
@@ -110,6 +111,7 @@ async function main(suites: string[], { repeat, filter }: Flags): Promise<void> 
       total.failed += failed;
     }
   }
+  if (total.passed + total.failed === 0) throw new ProgramError(`no test has "${filter}" in its name`);
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   Deno.exit(total.failed > 0 ? 1 : 0);
 }

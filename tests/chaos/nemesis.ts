@@ -3,7 +3,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CrowdProcess } from "./crowd_process.ts";
 import type { Redis } from "../support/redis.ts";
-import { RedisCluster, type Replicated } from "../support/redis_topologies.ts";
+import { RedisCluster } from "../support/redis_cluster.ts";
+import type { Replicated } from "../support/replicated.ts";
 import { failOver, type FailoverKind } from "./failovers.ts";
 import type { Event } from "./history.ts";
 import { type PlannedFault, subjectOf } from "./plan.ts";

@@ -3,8 +3,11 @@
 import type { TransportName } from "../../lib/sessions/transport/transport.ts";
 import { commandOf, type Program, startServer } from "../support/program.ts";
 import { openDescriptors } from "../support/process.ts";
-import { freePort, Redis } from "../support/redis.ts";
-import { RedisCluster, type Replicated, Sentinels } from "../support/redis_topologies.ts";
+import { freePort } from "../support/ports.ts";
+import { Redis } from "../support/redis.ts";
+import { RedisCluster } from "../support/redis_cluster.ts";
+import type { Replicated } from "../support/replicated.ts";
+import { Sentinels } from "../support/sentinels.ts";
 import type { Event } from "./history.ts";
 import type { Topology } from "./plan.ts";
 import { Proxy } from "./proxy.ts";

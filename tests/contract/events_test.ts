@@ -8,7 +8,8 @@ import { toJson } from "../../lib/sessions/session_entry.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { Redis } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { established as establishedIn } from "../support/registries.ts";
+import { LASTING_LEASE_MS, until } from "../support/wait.ts";
 
 /** Where a suite runs: `here` and `there` are two processes of one service, or the same one. */
 interface Place {
@@ -23,18 +24,13 @@ const STORES: Record<string, (body: (place: Place) => Promise<void>) => Promise<
   },
   "RedisEvents, two processes": async (body) => {
     await using redis = await Redis.start();
-    await using here = await inRedis({ url: redis.url, leaseMs: 10_000 });
-    await using there = await inRedis({ url: redis.url, leaseMs: 10_000 });
+    await using here = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+    await using there = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
     await body({ here, there });
   },
 };
 
-async function established({ registry }: Coordination, clientId: string): Promise<TestCandidate> {
-  const candidate = new TestCandidate(clientId);
-  registry.claim(candidate);
-  await candidate.reaches("established");
-  return candidate;
-}
+const established = ({ registry }: Coordination, clientId: string) => establishedIn(registry, clientId);
 
 const told = ({ kind, session }: SessionEvent) => `${kind} ${session.clientId} ${session.sessionId}`;
 
@@ -94,12 +90,18 @@ for (const [store, inPlace] of Object.entries(STORES)) {
 
   test("a listing and the events since are the truth, whatever goes on meanwhile", async ({ here, there }) => {
     let churning = true;
+    let claims = 0;
+    const more = async (count: number) => {
+      const enough = claims + count;
+      await until(() => claims >= enough, () => `there are ${enough} claims, there were ${claims}`);
+    };
     const held = new Map<string, [Coordination, TestCandidate]>();
     const churn = async (offset: number) => {
       for (let i = offset; churning; i++) {
         const registry = i % 2 ? here : there;
         const candidate = new TestCandidate(`client ${i % 37}`);
         registry.registry.claim(candidate);
+        claims++;
         held.set(candidate.sessionId, [registry, candidate]);
         if (i % 3 === 0) {
           const [sessionId, [holder, old]] = held.entries().next().value!;
@@ -110,19 +112,24 @@ for (const [store, inPlace] of Object.entries(STORES)) {
       }
     };
     const churns = Promise.all([churn(0), churn(11), churn(23)]);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await more(100);
     await using follower = await Follower.start(here);
     const known = new Set(await sessionIds(here.registry));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await more(200);
     churning = false;
     await churns;
     const atRest = () => held.values().every(([, { state }]) => state !== "waiting");
     await until(atRest, "all have come to rest");
-    const last = await established(here, "last");
+    // each process has told the store in order, so nothing of either comes after these
+    const last = new Set<string>([
+      (await established(here, "last here")).sessionId,
+      (await established(there, "last there")).sessionId,
+    ]);
     for await (const { kind, session } of follower) {
       if (kind === "opened") known.add(session.sessionId);
       else known.delete(session.sessionId);
-      if (session.sessionId === last.sessionId) break;
+      last.delete(session.sessionId);
+      if (last.size === 0) break;
     }
     assert.deepEqual([...known].sort(), (await sessionIds(there.registry)).sort());
   });

@@ -12,6 +12,9 @@ import { WsClient } from "../support/ws_client.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** How often a close frame may be overtaken. */
+const MAX_ATTEMPTS = 20;
+
 const TOO_BIG = { code: 1009, reason: "messages are limited to 64 KiB" };
 const TOO_MANY = { code: 1008, reason: "too many messages" };
 
@@ -40,6 +43,29 @@ async function endOf(socket: RawWebSocket): Promise<number | "cut"> {
   return "cut";
 }
 
+/**
+ * How the server ends one that sends this again and again. A process that was kept from its work reads at once what has come in
+ * several seconds, and allows for it. Where it ends the connection before it has read all, the reset may overtake the close
+ * frame: then another has to see it.
+ */
+async function endOfFlood(server: Server, bytes: Uint8Array): Promise<{ code: number; reason: string }> {
+  for (let attempts = 1;; attempts++) {
+    using flooder = await RawWebSocket.connect(server.port, "flooder");
+    await flooder.text();
+    let isOver = false;
+    const closing = flooder.close().then(({ code, reason }) => ({ code, reason }), (error) => error as Error)
+      .finally(() => isOver = true);
+    await until(async () => {
+      if (!isOver) await flooder.write(bytes).catch(() => {});
+      return isOver;
+    }, "it is closed");
+    const end = await closing;
+    await flooder.gone;
+    if (!(end instanceof Error)) return end;
+    if (attempts === MAX_ATTEMPTS) throw end;
+  }
+}
+
 async function onlyWitness(server: Server, witness: WsClient): Promise<void> {
   await until(async () => (await sessionsOf(server.port)).size === 1, "the others are listed no longer");
   assert.deepEqual([...await sessionsOf(server.port)], [["witness", await witness.sessionId]]);
@@ -50,9 +76,15 @@ for (const transport of TRANSPORTS) {
   Deno.test(`${transport}: a message over 64 KiB ends the session with 1009, one of 64 KiB does not`, async () => {
     await using server = await startOn(transport);
     await using witness = await WsClient.establish(server.port, "witness");
-    witness.send("x".repeat(64 * KIB));
-    witness.send("я".repeat(32 * KIB));
-    witness.send(new Uint8Array(64 * KIB));
+    using full = await RawWebSocket.connect(server.port, "full");
+    await full.text();
+    for (const message of ["x".repeat(64 * KIB), "я".repeat(32 * KIB)]) {
+      await full.send(OPCODES.text, message);
+    }
+    await full.send(OPCODES.binary, new Uint8Array(64 * KIB));
+    await full.send(OPCODES.ping, "alive?");
+    assert.equal(await full.pong(), "alive?");
+    full[Symbol.dispose]();
     using raw = await RawWebSocket.connect(server.port, "raw");
     await raw.text();
     await raw.send(OPCODES.text, "x".repeat(64 * KIB + 1));
@@ -73,7 +105,7 @@ for (const transport of TRANSPORTS) {
     for (let i = 0; i < 100; i++) await piecemeal.send(OPCODES.continuation, fragment, { fin: false });
     await piecemeal.send(OPCODES.continuation, "");
     await piecemeal.send(OPCODES.ping, "alive?");
-    assert.equal((await piecemeal.frame())?.opcode, OPCODES.pong);
+    assert.equal(await piecemeal.pong(), "alive?");
     assert.ok(witness.isOpen);
   });
 
@@ -82,18 +114,8 @@ for (const transport of TRANSPORTS) {
     await using witness = await WsClient.establish(server.port, "witness");
     for (let i = 0; i < 20; i++) witness.send("as many as there may be");
     for (const opcode of [OPCODES.text, OPCODES.binary]) {
-      using flooder = await RawWebSocket.connect(server.port, "flooder");
-      await flooder.text();
-      let isClosed = false;
-      const closing = flooder.close().finally(() => isClosed = true);
-      // a process that was kept from its work reads at once what has come in several seconds, and allows for it
-      await until(async () => {
-        await flooder.write(times(21, encodeFrame(opcode, Uint8Array.of(120)))).catch(() => {});
-        return isClosed;
-      }, "it is closed");
-      const { code, reason } = await closing;
-      assert.deepEqual({ code, reason }, TOO_MANY);
-      await flooder.gone;
+      const bytes = times(21, encodeFrame(opcode, Uint8Array.of(120)));
+      assert.deepEqual(await endOfFlood(server, bytes), TOO_MANY);
     }
     await onlyWitness(server, witness);
   });
@@ -105,7 +127,7 @@ for (const transport of TRANSPORTS) {
     await flooder.text();
     const bytes = times(5_000, encodeFrame(OPCODES.text, Uint8Array.of(120)));
     assert.ok(await pour(flooder, bytes, 512 * MIB) < 512 * MIB);
-    assert.ok([1008, "cut"].includes(await endOf(flooder)));
+    assert.match(String(await endOf(flooder)), /^(1008|cut)$/);
     await onlyWitness(server, witness);
   });
 
@@ -174,7 +196,7 @@ Deno.test("node: fragments, PINGs and PONGs that flood are ended like messages",
     await flooder.text();
     if (what === "empty fragments") await flooder.send(OPCODES.text, "", { fin: false });
     assert.ok(await pour(flooder, times(10_000, frame), 256 * MIB) < 256 * MIB, what);
-    assert.ok([1008, "cut"].includes(await endOf(flooder)), what);
+    assert.match(String(await endOf(flooder)), /^(1008|cut)$/, what);
   }
   await onlyWitness(server, witness);
 });

@@ -8,14 +8,13 @@ import { sessionsOf } from "../support/cluster.ts";
 import { openDescriptors } from "../support/process.ts";
 import { encodeFrame, type FrameOptions, OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { type Each, of, startOn, TRANSPORTS } from "../support/transports.ts";
-import { until } from "../support/wait.ts";
+import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const { continuation, text, binary, close, ping, pong } = OPCODES;
 
-/** How long nothing comes where nothing should, and how long something may take to come on a busy machine. */
+/** How long nothing comes where nothing should. */
 const SILENCE_MS = 300;
-const PATIENCE_MS = 30_000;
 
 type Outcome =
   /** The session goes on: a PING sent after it is answered. */

@@ -5,7 +5,7 @@ import { connect } from "../../lib/sessions/connect.ts";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { Program, runProgram, startServer } from "../support/program.ts";
 import { ENV, say } from "../support/operator.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { startScriptedServer } from "../support/scripted_server.ts";
 import { Terminal } from "../support/terminal.ts";
 import { ScriptedWebSocket } from "../support/scripted_websocket.ts";

@@ -1,7 +1,7 @@
 /** `deno task cluster`, on free ports. */
 
 import assert from "node:assert/strict";
-import { freePort } from "../support/redis.ts";
+import { freePort, freePorts } from "../support/ports.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { Subprocess } from "../support/subprocess.ts";
 import { WsClient } from "../support/ws_client.ts";
@@ -9,7 +9,7 @@ import { WsClient } from "../support/ws_client.ts";
 const ROOT = new URL("../../", import.meta.url);
 
 class ClusterTool extends Subprocess {
-  constructor(readonly wsPort = threeFreePorts(), readonly port = freePort()) {
+  constructor(readonly wsPort = freePorts(3), readonly port = freePort()) {
     super("cluster", [
       ...[Deno.execPath(), "run", "-q", "-P=tools", "tools/cluster.ts", "--port", `${port}`],
       ...["--ws-port", `${wsPort}`, "--tasks-port", `${freePort()}`],
@@ -18,19 +18,6 @@ class ClusterTool extends Subprocess {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     await this.stop(); // its children have to end too
-  }
-}
-
-/** The first of three ports in a row that were free a moment ago. */
-function threeFreePorts(): number {
-  while (true) {
-    const port = freePort();
-    try {
-      for (const next of [port + 1, port + 2]) Deno.listen({ hostname: "127.0.0.1", port: next }).close();
-      return port;
-    } catch {
-      // somebody has one of them
-    }
   }
 }
 

@@ -15,7 +15,7 @@ import {
 } from "../support/live_page.ts";
 import { metricOf } from "../support/metrics.ts";
 import { startServer } from "../support/program.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 

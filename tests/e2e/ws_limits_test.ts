@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Cluster, sessionsOf } from "../support/cluster.ts";
 import { Program, runProgram, startServer, unlessOlderRuntime } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { startOn, testOn, TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";

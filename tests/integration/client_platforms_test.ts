@@ -18,7 +18,7 @@ import {
 import { type CloseCodeRow, closeCodeTable, refusalsOf } from "../support/close_code_table.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { ScriptedWebSocket, type Visitor } from "../support/scripted_websocket.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";

@@ -10,12 +10,16 @@ Deno.test("harness: a test that hangs is ended, and a report says what was expec
     hangsForMs *= 2;
     report = await reportOfFailing(hangsForMs);
   }
-  assert.match(report, /1 passed \| 2 failed/);
+  assert.match(report, /1 passed \| 3 failed/);
   const place = "\\n\\nthe test begins at \\S*failing\\.ts:\\d+:6\\n\\nshell \\(\\d+\\) said:\\n {2}";
   assert.match(report, new RegExp(`the test did not end within ${hangsForMs} ms${place}hello\n`));
   assert.match(
     report,
     new RegExp(`seed 7: Expected values to be strictly equal:\n\n2 !== 3\n*${place}goodbye\n`),
+  );
+  assert.match(
+    report,
+    /in words of its own\nexpected: match \/expected\/\nseen: seen\n\nshell \(\d+\) said:\n {2}farewell\n/,
   );
   assert.doesNotMatch(report, /quiet/);
 });

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { redisAt } from "../../lib/sessions/redis_connection.ts";
-import { freePort, Redis } from "../support/redis.ts";
-import { Sentinels } from "../support/redis_topologies.ts";
+import { freePort } from "../support/ports.ts";
+import { Redis } from "../support/redis.ts";
+import { Sentinels } from "../support/sentinels.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { until } from "../support/wait.ts";
 

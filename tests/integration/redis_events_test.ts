@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import type { FollowItem } from "../../lib/sessions/events/events.ts";
 import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
+import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
 
 /** Where one is to end, and where none may. */
 const [LEASE_MS, LASTING_LEASE_MS] = [2_000, 30_000];
@@ -110,17 +112,57 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
   assert.equal(heir.state, "established");
 });
 
+Deno.test("RedisEvents: a claim that takes the place of a dead node's session tells of its end, where no sweep has", async () => {
+  await using redis = await Redis.start();
+  await using dead = await GhostNode.start(redis, LEASE_MS);
+  await dead.claim("kim");
+  await using heir = await GhostNode.start(redis, LEASE_MS); // nobody sweeps here
+  const nodes = () => redis.command("EVAL", SCRIPTS.nodes, "2", "{solo}:generation", "{solo}:nodes");
+  await dead.die();
+  await until(async () => !(await nodes()).includes(dead.node), "its lease is over");
+  await heir.claim("kim");
+  const entries = await redis.command("XRANGE", "{solo}:events", "-", "+");
+  const told = [...entries.matchAll(/^(opened|replaced|closed) \S+ (\S+) .* kim$/gm)]
+    .map(([, kind, node]) => [kind, node]);
+  assert.deepEqual(told, [["opened", dead.node], ["replaced", dead.node], ["opened", heir.node]]);
+});
+
+Deno.test("RedisEvents: a follower behind whom the history was cut gets a new position, and no events with a gap", async () => {
+  await using redis = await Redis.start();
+  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await established(a, "first");
+  await using follower = await Follower.start(a);
+  await fill(redis, 30_000); // it reads only when it is asked
+  const last = await established(a, "last");
+  assert.equal((await follower.item()).kind, "position");
+  assert.ok((await sessionIds(a.registry)).includes(last.sessionId), "what it missed is in the listing");
+});
+
+Deno.test("RedisEvents: a history in which data was lost is none", async () => {
+  await using redis = await Redis.start();
+  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using follower = await Follower.start(a);
+  await established(a, "kim");
+  const [before] = await follower.events(1);
+  await redis.command("XADD", "{solo}:events", "*", "e", "reset"); // as where an older history came back
+  await established(a, "lee");
+  const after = (await redis.command("XREVRANGE", "{solo}:events", "+", "-", "COUNT", "1")).split("\n")[0]!;
+  assert.equal(await a.events.between(before!.id, after), undefined);
+});
+
 Deno.test("RedisEvents: the stream in Redis does not grow without end", async () => {
   await using redis = await Redis.start();
   await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
   await established(a, "first");
-  const text = "opened s n 1 1 kim";
-  await redis.command(
-    "EVAL",
-    `for i = 1, 30000 do redis.call("XADD", "{solo}:events", "*", "e", "${text}") end`,
-    "0",
-  );
+  await fill(redis, 30_000);
   await established(a, "next");
   const length = Number(await redis.command("XLEN", "{solo}:events"));
   assert.ok(length >= 20_000 && length < 20_500, `${length} events are kept`);
 });
+
+/** Writes events of sessions that there never were. */
+async function fill(redis: Redis, count: number): Promise<void> {
+  const text = "opened s n 1 1 kim";
+  const script = `for i = 1, ${count} do redis.call("XADD", "{solo}:events", "*", "e", "${text}") end`;
+  await redis.command("EVAL", script, "0");
+}

@@ -1,7 +1,8 @@
 /** A service whose Redis fails over: with Sentinels and replicas, and with a Redis Cluster, all of them real. */
 
 import { isServed, Service } from "../support/failover.ts";
-import { RedisCluster, Sentinels } from "../support/redis_topologies.ts";
+import { RedisCluster } from "../support/redis_cluster.ts";
+import { Sentinels } from "../support/sentinels.ts";
 
 Deno.test("RedisRegistry, Sentinel: a primary that stood still while another took its place is left", async () => {
   await using sentinels = await Sentinels.start();

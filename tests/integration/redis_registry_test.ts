@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { ProgramError } from "../../lib/service/errors.ts";
 import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
+import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { Proxy } from "../chaos/proxy.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
@@ -331,6 +332,16 @@ Deno.test("RedisRegistry: entries of a dead node are not listed, make way at onc
   await until(async () => await lineOf(redis, "other ghost") === "", "the other is swept");
   await until(async () => await redis.command("ZCARD", "{solo}:nodes") === "1", "the dead node is forgotten");
   assert.equal(await redis.command("HLEN", "{solo}:members"), "1");
+});
+
+Deno.test("RedisRegistry: who takes a node for dead that has come back takes nothing of it", async () => {
+  await using redis = await Redis.start();
+  await using a = await start(redis, LASTING_LEASE_MS);
+  const kim = await established(a, "kim");
+  const keys = ["{solo}:generation", bucketOf("kim"), "{solo}:nodes", "{solo}:events"];
+  const sweep = ["kim", kim.sessionId, "{solo}:node:", "dead"];
+  assert.equal(await redis.command("EVAL", SCRIPTS.release, String(keys.length), ...keys, ...sweep), "0");
+  assert.deepEqual(await sessionIds(a), [kim.sessionId]);
 });
 
 Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async () => {

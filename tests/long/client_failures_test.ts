@@ -12,7 +12,8 @@ import {
 } from "../support/client_platforms.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
-import { freePort, Redis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { Redis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 

@@ -5,7 +5,7 @@ import { withDeadline } from "../../lib/service/clock.ts";
 import { addLibraries, build, Container, type Image, librariesOf } from "../support/container.ts";
 import { sessionsOf } from "../support/cluster.ts";
 import { PROGRAMS } from "../support/program.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { TestCandidate } from "../support/candidate.ts";
 import { isServed, Service } from "../support/failover.ts";
-import { RedisCluster, Sentinels } from "../support/redis_topologies.ts";
+import { RedisCluster } from "../support/redis_cluster.ts";
+import { Sentinels } from "../support/sentinels.ts";
 import { SlotMigration } from "../support/slot_migration.ts";
 import { until } from "../support/wait.ts";
 

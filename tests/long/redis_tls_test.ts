@@ -10,8 +10,10 @@ import {
   sentinelRights,
   serviceUser,
 } from "../support/redis_access_page.ts";
-import { freePort, Redis } from "../support/redis.ts";
-import { RedisCluster, Sentinels } from "../support/redis_topologies.ts";
+import { freePort } from "../support/ports.ts";
+import { Redis } from "../support/redis.ts";
+import { RedisCluster } from "../support/redis_cluster.ts";
+import { Sentinels } from "../support/sentinels.ts";
 import { Subprocess } from "../support/subprocess.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { until } from "../support/wait.ts";

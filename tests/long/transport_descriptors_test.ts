@@ -7,7 +7,7 @@ import { metricOf } from "../support/metrics.ts";
 import { openDescriptors, residentMiB } from "../support/process.ts";
 import { commandOf, Program, type Server } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
 import { startOn, TRANSPORTS } from "../support/transports.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";

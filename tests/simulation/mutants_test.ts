@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { MUTANTS } from "./mutants.ts";
 import { simulate } from "./schedule.ts";
 
-/** Those that only a rare combination needs: scenarios_test.ts tells what happens without them. */
+/** Those that only a rare combination needs: the scenarios tell what happens without them. */
 const RARE = [
   "no-witness",
   "no-replication-id",
@@ -20,6 +20,13 @@ const RARE = [
  * that other plans behind the same seeds find it too.
  */
 const MOST_SEEDS = 200;
+
+Deno.test("simulation: what only a rare combination needs has a story of its own", () => {
+  const folder = new URL(".", import.meta.url);
+  const stories = [...Deno.readDirSync(folder)].filter(({ name }) => /^scenarios_.*_test\.ts$/.test(name))
+    .map(({ name }) => Deno.readTextFileSync(new URL(name, folder))).join("");
+  assert.deepEqual(RARE.filter((name) => !stories.includes(`mutant: "${name}"`)), []);
+});
 
 for (const [name, mutant] of Object.entries(MUTANTS).filter(([name]) => !RARE.includes(name))) {
   Deno.test(`simulation: a cluster without ${mutant.missing} is found out`, async () => {

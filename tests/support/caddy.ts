@@ -1,6 +1,6 @@
 /** The load balancer of the repository, with its own Caddyfile, on a free port. */
 
-import { freePort } from "./redis.ts";
+import { freePort } from "./ports.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
 

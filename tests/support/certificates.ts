@@ -97,3 +97,13 @@ export function listening(port: number, tls: Tls | undefined): [string, string][
 export function reaching(port: number, tls: Tls | undefined): string[] {
   return ["-p", String(port), ...(tls ? ["--tls", "--cacert", tls.ca] : [])];
 }
+
+/** Whether they have to be told to go by names, since their certificates do. */
+export function isNamed(tls: Tls | undefined): tls is Tls {
+  return tls !== undefined && /[a-z]/i.test(tls.host);
+}
+
+/** What a Redis is named where somebody has to reach it. */
+export function hostOf(tls: Tls | undefined): string {
+  return tls?.host ?? "127.0.0.1";
+}

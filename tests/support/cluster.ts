@@ -3,11 +3,11 @@
 import { Redis } from "./redis.ts";
 import { type Server, startServer } from "./program.ts";
 import { IN_TURN } from "./transports.ts";
-import { until } from "./wait.ts";
+import { LASTING_LEASE_MS, until } from "./wait.ts";
 import { WsClient } from "./ws_client.ts";
 
-/** A lease that a process keeps on the busiest machine, for tests in which none is to end, s. */
-export const LASTING_LEASE_S = 30;
+/** For tests in which no lease is to end, s. */
+export const LASTING_LEASE_S = LASTING_LEASE_MS / 1000;
 
 export interface ClusterOptions {
   /** How many processes. @default 3 */

@@ -18,6 +18,14 @@ Deno.test("fails", async () => {
   assert.equal(1 + 1, 3);
 });
 
+Deno.test("fails in words of its own", async (t) => {
+  await t.step("in a step", async () => {
+    await using program = shell("echo farewell");
+    await program.end();
+    assert.match("seen", /expected/, "in words of its own");
+  });
+});
+
 Deno.test("succeeds", async () => {
   await using program = shell("echo quiet");
   await program.end();

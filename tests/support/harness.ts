@@ -3,6 +3,7 @@
  * with what the programs that it started have said.
  */
 
+import { AssertionError } from "node:assert/strict";
 import { withDeadline } from "../../lib/service/clock.ts";
 import { usedSeeds } from "./seed.ts";
 import { Subprocess } from "./subprocess.ts";
@@ -42,19 +43,50 @@ function guarded({ fn, timeout = TIMEOUT_MS, ...definition }: Deno.TestDefinitio
     fn: async (t: Deno.TestContext) => {
       started.length = 0;
       usedSeeds.length = 0;
-      const run = (async () => await fn(t))();
+      const run = (async () => await fn(withSteps(t)))();
       try {
         await withDeadline(run, timeout, "the test did not end");
       } catch (error) {
         // Deno takes this file for the place of the test
-        const place = `\n\nthe test begins ${caller}`;
-        if (error instanceof Error) error.message = seedsUsed() + error.message + place + programsSaid();
+        explain(error, `\n\nthe test begins ${caller}`);
         for (const subprocess of started) subprocess.kill("SIGKILL");
         await withDeadline(run, GRACE_MS, "").catch(() => {}); // what it waited for is dead now
         throw error;
       }
     },
   };
+}
+
+/** The same context, with a better report of steps that fail: the platform keeps their errors to itself. */
+function withSteps(t: Deno.TestContext): Deno.TestContext {
+  const step = (...args: unknown[]) => {
+    const { fn, ...definition } = definitionOf(args) as unknown as Deno.TestStepDefinition;
+    return t.step({
+      ...definition,
+      fn: async (inner) => {
+        try {
+          await fn(withSteps(inner));
+        } catch (error) {
+          explain(error, "");
+          throw error;
+        }
+      },
+    });
+  };
+  return Object.create(t, { step: { value: step } });
+}
+
+/** Lets an error say what was expected and seen, the seed, and what the programs have said. */
+function explain(error: unknown, place: string): void {
+  if (error instanceof Error) {
+    error.message = seedsUsed() + error.message + comparisonOf(error) + place + programsSaid();
+  }
+}
+
+/** What a match leaves out where it was given words of its own. */
+function comparisonOf(error: Error): string {
+  const isMatch = error instanceof AssertionError && /match/i.test(error.operator) && !error.generatedMessage;
+  return isMatch ? `\nexpected: ${error.operator} ${error.expected}\nseen: ${error.actual}` : "";
 }
 
 function seedsUsed(): string {

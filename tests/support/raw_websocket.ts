@@ -148,6 +148,13 @@ export class RawWebSocket implements Disposable {
     return { code, reason: new TextDecoder().decode(frame.payload.subarray(2)), atMs: frame.atMs };
   }
 
+  /** What the PONG says that is to be next. */
+  async pong(): Promise<string> {
+    const frame = await this.#message();
+    if (frame?.opcode !== OPCODES.pong) throw new Error(`expected a PONG, got ${describe(frame)}`);
+    return new TextDecoder().decode(frame.payload);
+  }
+
   async send(opcode: number, payload: Uint8Array | string = "", options?: FrameOptions): Promise<void> {
     const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
     await this.write(encodeFrame(opcode, bytes, options));

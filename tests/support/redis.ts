@@ -3,6 +3,7 @@
 import sharedLua from "../../lib/sessions/registry/redis/lua/shared.lua" with { type: "text" };
 import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { listening, reaching, type Tls } from "./certificates.ts";
+import { freePort } from "./ports.ts";
 import { Subprocess } from "./subprocess.ts";
 import { until } from "./wait.ts";
 
@@ -25,9 +26,24 @@ export class Redis implements AsyncDisposable {
   /** Starts a `redis-server` and waits until it answers. */
   static async start({ port, args = [], fresh = false, tls }: RedisOptions = {}): Promise<Redis> {
     const redis = new Redis(port ?? freePort(), args, tls);
-    await redis.restart();
-    if (!fresh) await redis.beKnown();
-    return redis;
+    try {
+      await redis.restart();
+      if (!fresh) await redis.beKnown();
+      return redis;
+    } catch (error) {
+      await redis.kill();
+      throw error;
+    }
+  }
+
+  /** Starts several at once; where one of them cannot be started the others end too. */
+  static async startAll(options: RedisOptions[]): Promise<Redis[]> {
+    const starts = await Promise.allSettled(options.map((each) => Redis.start(each)));
+    const started = starts.filter((start) => start.status === "fulfilled").map(({ value }) => value);
+    const failure = starts.find((start) => start.status === "rejected");
+    if (!failure) return started;
+    for (const redis of started) await redis[Symbol.asyncDispose]();
+    throw failure.reason;
   }
 
   get url(): string {
@@ -46,12 +62,7 @@ export class Redis implements AsyncDisposable {
       ...["--save", "", "--appendonly", "no"],
       ...this.args,
     ]);
-    try {
-      await until(async () => await this.command("PING") === "PONG", "redis-server answers");
-    } catch (error) {
-      await this.kill(); // nobody else knows of it yet
-      throw error;
-    }
+    await this.#process.line(/Ready to accept connections/); // this one, whoever else might answer at its port
   }
 
   /** SIGKILL: what it held is lost. */
@@ -109,21 +120,5 @@ export class Redis implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-  }
-}
-
-/**
- * A port that was free a moment ago, and that the system gives to no one by itself: a server that is killed finds it
- * free again, however many connections are made meanwhile.
- */
-export function freePort(): number {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000); // below Linux's range of ephemeral ports
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
   }
 }

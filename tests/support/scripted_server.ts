@@ -1,5 +1,7 @@
 /** A TCP server that says what a test tells it to, to see how a client takes it. */
 
+import { writeAll } from "./raw_websocket.ts";
+
 export interface ScriptedServer extends AsyncDisposable {
   port: number;
 }
@@ -32,7 +34,7 @@ export class Peer {
 
   async says(words: string | Uint8Array): Promise<void> {
     const bytes = typeof words === "string" ? new TextEncoder().encode(words) : words;
-    for (let sent = 0; sent < bytes.length;) sent += await this.conn.write(bytes.subarray(sent));
+    await writeAll(this.conn, bytes);
   }
 }
 

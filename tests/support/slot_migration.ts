@@ -1,7 +1,7 @@
 /** The slot of a service moves to another shard: what `redis-cli --cluster reshard` does, one step at a time. */
 
 import type { Redis } from "./redis.ts";
-import type { RedisCluster } from "./redis_topologies.ts";
+import type { RedisCluster } from "./redis_cluster.ts";
 import { until } from "./wait.ts";
 
 const MIGRATE_TIMEOUT_MS = 5000;

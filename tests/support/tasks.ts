@@ -2,6 +2,7 @@
 
 import { withDeadline } from "../../lib/service/clock.ts";
 import { type ServerOptions, TasksServer } from "../../lib/tasks/server.ts";
+import { writeAll } from "./raw_websocket.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
 /** A deadline that no test waits for: whoever is cut is cut for another reason, and nobody because the machine is slow. */
@@ -46,7 +47,7 @@ export class Peer implements Disposable {
   /** Sends text, or bytes, as they are. */
   async send(data: string | Uint8Array<ArrayBuffer>): Promise<void> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-    for (let sent = 0; sent < bytes.length;) sent += await this.conn.write(bytes.subarray(sent));
+    await writeAll(this.conn, bytes);
   }
 
   /** Sends a request as a line and waits for the next reply. */

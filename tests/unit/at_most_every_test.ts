@@ -33,3 +33,26 @@ Deno.test({
     assert.equal(await produce(), "yes");
   },
 });
+
+Deno.test({
+  name: "atMostEvery: a failure that comes when another was begun forgets nothing of that one",
+  permissions,
+  fn: async () => {
+    let now = 0;
+    const attempts: PromiseWithResolvers<string>[] = [];
+    const make = () => {
+      attempts.push(Promise.withResolvers());
+      return attempts.at(-1)!.promise;
+    };
+    const produce = atMostEvery(1000, make, () => now);
+    const slow = assert.rejects(produce(), /no/);
+    now = 1000;
+    const next = produce();
+    attempts[0]!.reject(new Error("no"));
+    await slow;
+    const again = produce();
+    assert.equal(attempts.length, 2, "made so often");
+    attempts[1]!.resolve("yes");
+    assert.deepEqual(await Promise.all([next, again]), ["yes", "yes"]);
+  },
+});

@@ -1,7 +1,7 @@
 /** The reference client as a file, and its table; what it does is tested where it runs. */
 
 import assert from "node:assert/strict";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { CLOSE_CODES } from "../../lib/sessions/close_codes.ts";
 import { CLIENT_SCRIPT } from "../../lib/sessions/http/static_file.ts";
 import { connect } from "../../lib/sessions/page/client.js";
@@ -30,7 +30,9 @@ Deno.test({
     const answer = (headers = {}, method = "GET") =>
       CLIENT_SCRIPT.answer(new Request("http://localhost/client.js", { headers, method }));
     assert.equal(await answer().text(), Deno.readTextFileSync(SOURCE));
-    const { headers } = answer({ "accept-encoding": "gzip" });
+    const compressed = answer({ "accept-encoding": "gzip" });
+    const { headers } = compressed;
+    assert.equal(gunzipSync(await compressed.bytes()).toString(), Deno.readTextFileSync(SOURCE));
     assert.equal(headers.get("content-type"), "text/javascript; charset=utf-8");
     assert.equal(headers.get("content-encoding"), "gzip");
     assert.equal(answer({ "if-none-match": headers.get("etag")! }).status, 304);

@@ -1,6 +1,7 @@
 /** The stream of events as its readers get it, over a registry in memory. */
 
 import assert from "node:assert/strict";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { EventStream, type EventStreamOptions } from "../../lib/sessions/events/event_stream.ts";
 import type { FollowItem, SessionEvents } from "../../lib/sessions/events/events.ts";
 import { inMemory } from "../../lib/sessions/coordination.ts";
@@ -124,6 +125,39 @@ test("one that falls behind what is kept is cut, the others are not", async () =
   assert.equal(stream.readers, 1);
   assert.equal(left, 1, "its place is free");
   await assert.rejects(() => slow.read(), /the reader is too slow/);
+});
+
+test("a batch that is larger than all that is kept is sent all the same", async () => {
+  const { registry, stream } = streamOf({ maxBytes: 10, onCut: () => assert.fail("cut") });
+  await using reader = new EventReader(stream.open(""));
+  await reader.live();
+  for (const clientId of ["kim", "lee"]) {
+    const [candidate] = claim(registry, clientId);
+    assert.equal((await reader.next())!.data.session_id, candidate!.sessionId);
+  }
+});
+
+test("who comes when nobody has read for a while waits for a position of now", async () => {
+  const { registry } = inMemory();
+  const positions = [1, 2].map(() => Promise.withResolvers<string>());
+  let follows = 0;
+  const events: SessionEvents = {
+    async *follow(signal) {
+      yield { kind: "position", id: await positions[follows++]!.promise };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    },
+    between: () => Promise.resolve(undefined),
+  };
+  const stream = new EventStream({ list: () => registry.list(), events });
+  const first = new EventReader(stream.open(""));
+  positions[0]!.resolve("1-0");
+  await first.live();
+  await first[Symbol.asyncDispose]();
+  await using second = new EventReader(stream.open(""));
+  const live = second.live();
+  await nextTurn(); // it has had every chance to go by what was known before
+  positions[1]!.resolve("2-0");
+  assert.equal((await live).at(-1)!.id, "2-0");
 });
 
 test("one that takes nothing is cut, though little happens", async () => {
