@@ -9,12 +9,10 @@ import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { until } from "../support/wait.ts";
+import { LASTING_LEASE_MS, until } from "../support/wait.ts";
 
+/** One that is to end. */
 const LEASE_MS = 2000;
-
-/** No lease is to end while a busy machine takes its time. */
-const LASTING_LEASE_MS = 20_000;
 
 function start(redis: Redis, leaseMs = LEASE_MS): Promise<RedisRegistry> {
   return RedisRegistry.start({ url: redis.url, leaseMs });
@@ -358,6 +356,7 @@ Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async
 
 Deno.test("RedisRegistry: two services with different prefixes share a Redis and nothing else", async () => {
   await using redis = await Redis.start();
+  for (const prefix of ["one", "two"]) await redis.beKnown(prefix);
   await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS, prefix: "one" });
   await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS, prefix: "two" });
   const ours = await established(a, "kim");

@@ -106,9 +106,9 @@ export class Redis implements AsyncDisposable {
   }
 
   /** As if a process of the service had been here, and had left in order when all was settled. */
-  async beKnown(): Promise<void> {
+  async beKnown(prefix = "solo"): Promise<void> {
     const [generation, nodes, members, events] = ["generation", "nodes", "members", "events"].map((key) =>
-      `{solo}:${key}`
+      `{${prefix}}:${key}`
     );
     const keys = [generation!, nodes!, members!];
     const lease = ["before", "10000", "1", "join", "", "0", "0", "", ""];
