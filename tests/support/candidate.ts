@@ -1,5 +1,10 @@
 import type { Delivery, SessionEntry } from "../../lib/sessions/session_entry.ts";
-import type { Candidate, RevokeReason, SessionRegistry } from "../../lib/sessions/registry/registry.ts";
+import {
+  type Candidate,
+  RegistryUnreachableError,
+  type RevokeReason,
+  type SessionRegistry,
+} from "../../lib/sessions/registry/registry.ts";
 import { until } from "./wait.ts";
 
 /** A candidate that writes down what happens to it. */
@@ -57,10 +62,26 @@ export class TestCandidate implements Candidate {
   }
 }
 
+/** All sessions; asked for again where a busy machine, or a primary that is just being left, keeps Redis from answering. */
 export async function listed(registry: SessionRegistry): Promise<SessionEntry[]> {
-  return (await Array.fromAsync(registry.list())).flat();
+  let entries: SessionEntry[] | undefined;
+  let error: unknown;
+  await until(
+    async () => {
+      try {
+        entries = (await Array.fromAsync(registry.list())).flat();
+      } catch (failure) {
+        if (!(failure instanceof RegistryUnreachableError)) throw failure;
+        error = failure;
+      }
+      return entries !== undefined;
+    },
+    () => `all sessions are listed: ${error}`,
+  );
+  return entries!;
 }
 
+/** As `listed`, and of each only its id. */
 export async function sessionIds(registry: SessionRegistry): Promise<string[]> {
   return (await listed(registry)).map(({ sessionId }) => sessionId);
 }

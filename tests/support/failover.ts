@@ -39,7 +39,7 @@ export class Service implements AsyncDisposable {
     there.registry.claim(stranger);
     await stranger.reaches("established");
     for (const { registry } of [here, there]) {
-      await until(async () => (await listed(registry).catch(() => [])).length === 3, "all are listed");
+      await until(async () => (await listed(registry)).length === 3, "all are listed");
     }
     assert.deepEqual([kim.events, lee.events], [["established"], ["established"]], "nobody was closed");
     const newer = new TestCandidate("kim");
@@ -49,9 +49,7 @@ export class Service implements AsyncDisposable {
     here.registry.release(kim);
     await newer.reaches("established");
     for (const gone of [newer, lee, stranger]) there.registry.release(gone);
-    // a process may leave the old primary once more, and cannot list meanwhile
-    const listing = () => listed(here.registry).catch(() => undefined);
-    await until(async () => (await listing())?.length === 0, "all have left");
+    await until(async () => (await listed(here.registry)).length === 0, "all have left");
     await this.#isFollowed();
   }
 
