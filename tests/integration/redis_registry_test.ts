@@ -9,7 +9,7 @@ import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { LASTING_LEASE_MS, until } from "../support/wait.ts";
+import { LASTING_LEASE_MS, PATIENCE_MS, until } from "../support/wait.ts";
 
 /** One that is to end. */
 const LEASE_MS = 2000;
@@ -308,6 +308,15 @@ Deno.test("RedisRegistry: a claim that comes late, by a connection that was give
   await established(b, "another");
   await until(async () => (await listed(b)).length === 3, "nothing is left of the late one");
   assert.deepEqual([late.events, kim.events, other.events], [[], ["established"], ["established"]]);
+});
+
+Deno.test("RedisRegistry: a process has its lease though each answer of Redis takes a good part of its patience", async () => {
+  await using redis = await Redis.start();
+  await using way = new Proxy(redis.port);
+  way.mode = { kind: "delay", ms: 80 }; // there, and back again
+  const url = `redis://127.0.0.1:${way.port}`;
+  await using a = await RedisRegistry.start({ url, leaseMs: 4000, startTimeoutMs: PATIENCE_MS });
+  await established(a, "kim");
 });
 
 Deno.test("RedisRegistry: entries of a dead node are not listed, make way at once, and are swept", async () => {

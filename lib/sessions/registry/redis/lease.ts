@@ -22,7 +22,7 @@ const RENEWALS = 20;
 /** A node that joins renews this many times as often: it has yet to hear that the others know of it. */
 const JOINING_HASTE = 4;
 
-/** A connection without an answer for this part of the lease is given up. */
+/** A connection that is not ready, or has no answer, for this part of the lease is given up. */
 const PATIENCE = 1 / 4;
 
 /** What a claim must name to be taken: a later renewal makes it void. */
@@ -156,6 +156,7 @@ export class Lease {
 
   /** There is a new connection. */
   onConnected(): void {
+    this.#lastAnswerAtMs = this.#clock.nowMs(); // a busy machine may have taken all of its patience to get here
     this.#terms = undefined;
     this.#missedMessages = true;
     this.hurry();

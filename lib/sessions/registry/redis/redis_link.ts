@@ -117,9 +117,12 @@ export class RedisLink {
 
   async #prepare(connection: RedisConnection): Promise<void> {
     await connection.ready;
-    for (const script of this.#options.scripts) {
-      this.#digests.set(script, await connection.send<string>("SCRIPT", "LOAD", script));
-    }
+    // all at once: one round trip, where a failover is to cost a busy machine as little of its lease as can be
+    const { scripts } = this.#options;
+    const digests = await Promise.all(
+      scripts.map((script) => connection.send<string>("SCRIPT", "LOAD", script)),
+    );
+    scripts.forEach((script, i) => this.#digests.set(script, digests[i]!));
     if (connection !== this.#current) return;
     this.#connected = true;
     this.#connectedAtMs = this.#options.clock.nowMs();
