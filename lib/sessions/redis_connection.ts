@@ -1,6 +1,6 @@
 /** How every connection to Redis is made here, whoever needs it, and the little that is asked of one. */
 
-import { RESP_TYPES } from "@redis/client";
+import { DisconnectsClientError, RESP_TYPES } from "@redis/client";
 import { addressText } from "../service/address.ts";
 import { messageOf } from "../service/errors.ts";
 import { parseRedisAddress, type RedisAddress } from "./redis_address.ts";
@@ -165,6 +165,9 @@ class PrimaryConnection implements RedisConnection {
     try {
       return await question(this.#client!);
     } catch (error) {
+      if (error instanceof DisconnectsClientError) {
+        throw new Error("Redis did not answer before its connection was given up", { cause: error });
+      }
       if (NOT_THE_PRIMARY.test(messageOf(error))) this.#fail(error as Error);
       throw error;
     }

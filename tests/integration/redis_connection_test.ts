@@ -28,6 +28,20 @@ for (const what of ["answers", "stands still"]) {
   });
 }
 
+Deno.test("redisAt: who waits for an answer when a connection is given up is told so", async () => {
+  await using redis = await Redis.start();
+  const connection = redisAt(redis.url, "{solo}")(() => {});
+  await connection.ready;
+  redis.freeze();
+  const answer = assert.rejects(
+    connection.send("PING"),
+    /^Error: Redis did not answer before its connection was given up$/,
+  );
+  await connection.destroy();
+  await answer;
+  redis.thaw();
+});
+
 Deno.test("redisAt: a replica that is named is refused, and so is a Redis that becomes one", async () => {
   await using primary = await Redis.start();
   await using folder = await temporaryFolder(); // a replica writes what it is sent
