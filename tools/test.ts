@@ -60,20 +60,20 @@ const EXECUTABLES = [
   "tests/e2e/tasks_server_test.ts",
 ];
 
-/**
- * `quick` is what a change is tried with again and again; `long` is what takes its time by nature. Each is a list of steps, and
- * the runs of one step are run side by side: `deno test` begins with the folder whose name is longest, whatever it is told, and
- * so would leave the files that take longest for the end.
- */
-const SUITES: Record<string, () => Run[][]> = {
-  quick: () => [[
-    { what: "end to end", files: filesIn(["e2e"]), programs: "sources", filesPerCore: 3.5 },
-    { what: "the others", files: filesIn(foldersBut("long", "e2e")), programs: "sources", filesPerCore: 2.5 },
-  ]],
+/** `quick` is what a change is tried with again and again; `long` is what takes its time by nature. */
+const SUITES: Record<string, () => Run[]> = {
+  quick: () => [
+    {
+      what: "all but the long ones",
+      files: filesIn(foldersBut("long")),
+      programs: "sources",
+      filesPerCore: 6,
+    },
+  ],
   long: () => [
-    [{ what: "the long ones", files: filesIn(["long"]), programs: "sources", filesPerCore: 1 }],
-    [{ what: "end to end", files: filesIn(["e2e"]), programs: "bundles", filesPerCore: 4 }],
-    [{ what: "what can be tried anywhere", files: EXECUTABLES, programs: "executables", filesPerCore: 2 }],
+    { what: "the long ones", files: filesIn(["long"]), programs: "sources", filesPerCore: 1 },
+    { what: "end to end", files: filesIn(["e2e"]), programs: "bundles", filesPerCore: 4 },
+    { what: "what can be tried anywhere", files: EXECUTABLES, programs: "executables", filesPerCore: 2 },
   ],
 };
 
@@ -98,24 +98,21 @@ const program = createProgram("test", "Runs the tests and counts them.")
 
 async function main(suites: string[], { repeat, filter }: Flags): Promise<void> {
   Deno.chdir(new URL("..", import.meta.url));
-  const steps = suites.flatMap((suite) => SUITES[suite]!());
-  const canCompile = steps.flat().every(({ programs }) => programs === "sources") || compile();
+  const runs = suites.flatMap((suite) => SUITES[suite]!());
+  const canCompile = runs.every(({ programs }) => programs === "sources") || compile();
   const total: Count = { passed: 0, failed: 0 };
   for (let round = 1; round <= repeat; round++) {
-    for (const runs of steps) {
-      if (runs.some(({ programs }) => programs === "executables") && !canCompile) {
+    for (const run of runs) {
+      if (run.programs === "executables" && !canCompile) {
         console.log("\nthe executables are left out: their base runtime cannot be downloaded here");
         continue;
       }
-      const heading = ({ what, programs }: Run) =>
-        `\n${what}, programs: ${programs}${repeat > 1 ? `, round ${round}` : ""}\n`;
-      // what the first prints is shown as it comes, the others follow when all are done
-      const done = await Promise.all(runs.map((run, i) => test(run, filter, heading(run), i === 0)));
-      for (const { passed, failed, held } of done) {
-        total.passed += passed;
-        total.failed += failed;
-        await write(held);
-      }
+      console.log(
+        `\n${run.what}, programs: ${run.programs}${repeat > 1 ? `, round ${round}` : ""}`,
+      );
+      const { passed, failed } = await test(run, filter);
+      total.passed += passed;
+      total.failed += failed;
     }
   }
   if (total.passed + total.failed === 0) throw new ProgramError(`no test has "${filter}" in its name`);
@@ -123,10 +120,10 @@ async function main(suites: string[], { repeat, filter }: Flags): Promise<void> 
   Deno.exit(total.failed > 0 ? 1 : 0);
 }
 
-/** The folders of tests, but for some of them. */
-function foldersBut(...left: string[]): string[] {
+/** The folders of tests, but for one of them. */
+function foldersBut(left: string): string[] {
   return [...Deno.readDirSync("tests")].filter(({ isDirectory }) => isDirectory).map(({ name }) => name)
-    .filter((name) => !left.includes(name));
+    .filter((name) => name !== left);
 }
 
 /** The test files in some folders of `tests/`, in the order in which they are to be started. */
@@ -148,18 +145,8 @@ function compile(): boolean {
   return code === 0;
 }
 
-/**
- * Runs `deno test`; one that ends without a count, or badly, counts as a failure.
- *
- * @param heading Stands before what it prints.
- * @param live Whether that is shown as it comes, or held.
- */
-async function test(
-  { files, programs, filesPerCore }: Run,
-  filter: string | undefined,
-  heading: string,
-  live: boolean,
-): Promise<Count & { held: string }> {
+/** Runs `deno test` and shows what it prints; one that ends without a count, or badly, counts as a failure. */
+async function test({ files, programs, filesPerCore }: Run, filter: string | undefined): Promise<Count> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--preload=tests/support/harness.ts"],
@@ -167,31 +154,20 @@ async function test(
       ...files,
     ],
     env: {
-      DENO_JOBS: String(Math.ceil(filesPerCore * navigator.hardwareConcurrency)),
+      DENO_JOBS: String(filesPerCore * navigator.hardwareConcurrency),
       ...Deno.env.toObject(),
       SOLO_PROGRAMS: programs,
     },
     stdout: "piped",
   }).spawn();
-  let output = heading, shown = 0;
+  let end = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    output += text;
-    if (!live) continue;
-    await write(output.slice(shown));
-    shown = output.length;
+    Deno.stdout.writeSync(new TextEncoder().encode(text));
+    end = (end + text).slice(-1000);
   }
   const { success } = await child.status;
-  const [, passed = 0, failed = 0] = stripVTControlCharacters(output.slice(-1000)).match(CLOSING) ?? [];
-  return {
-    passed: Number(passed),
-    failed: Math.max(Number(failed), success ? 0 : 1),
-    held: output.slice(shown),
-  };
-}
-
-async function write(text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  for (let sent = 0; sent < bytes.length;) sent += await Deno.stdout.write(bytes.subarray(sent));
+  const [, passed = 0, failed = 0] = stripVTControlCharacters(end).match(CLOSING) ?? [];
+  return { passed: Number(passed), failed: Math.max(Number(failed), success ? 0 : 1) };
 }
 
 await runProgram(program);
