@@ -30,7 +30,7 @@ const LONGEST = [
   "tests/e2e/access_tokens_test.ts",
   "tests/e2e/client_connect_test.ts",
   "tests/e2e/access_test.ts",
-  "tests/integration/client_platforms_test.ts",
+  "tests/long/client_platforms_test.ts",
   "tests/integration/redis_registry_test.ts",
   "tests/e2e/ws_command_line_test.ts",
   "tests/e2e/ws_events_test.ts",
