@@ -4,12 +4,12 @@
  * deno run -P=tests tools/test.ts quick long --repeat 5
  */
 
-import { stripVTControlCharacters } from "node:util";
 import { Argument } from "commander";
 import { ProgramError } from "../lib/service/errors.ts";
 import { createProgram, flag, integer } from "../lib/service/flags.ts";
 import { runProgram } from "./run_program.ts";
 import { EXIT_NO_BASE_RUNTIME } from "./compile.ts";
+import { type Result, resultOf } from "./test_output.ts";
 
 /** Test files that are run side by side, and what the programs are that they start: see tests/support/program.ts. */
 interface Run {
@@ -77,14 +77,6 @@ const SUITES: Record<string, () => Run[]> = {
   ],
 };
 
-interface Count {
-  passed: number;
-  failed: number;
-}
-
-/** How `deno test` closes. */
-const CLOSING = /^(?:ok|FAILED) \| (\d+) passed.* \| (\d+) failed/m;
-
 interface Flags {
   repeat: number;
   filter?: string;
@@ -100,22 +92,24 @@ async function main(suites: string[], { repeat, filter }: Flags): Promise<void> 
   Deno.chdir(new URL("..", import.meta.url));
   const runs = suites.flatMap((suite) => SUITES[suite]!());
   const canCompile = runs.every(({ programs }) => programs === "sources") || compile();
-  const total: Count = { passed: 0, failed: 0 };
+  const total = { passed: 0, failed: 0 };
+  const reports: string[] = [];
   for (let round = 1; round <= repeat; round++) {
     for (const run of runs) {
       if (run.programs === "executables" && !canCompile) {
         console.log("\nthe executables are left out: their base runtime cannot be downloaded here");
         continue;
       }
-      console.log(
-        `\n${run.what}, programs: ${run.programs}${repeat > 1 ? `, round ${round}` : ""}`,
-      );
-      const { passed, failed } = await test(run, filter);
+      const title = `${run.what}, programs: ${run.programs}${repeat > 1 ? `, round ${round}` : ""}`;
+      console.log(`\n${title}`);
+      const { passed, failed, report } = await test(run, filter);
       total.passed += passed;
       total.failed += failed;
+      if (failed > 0) reports.push(`failed among ${title}:\n\n${report}`);
     }
   }
   if (total.passed + total.failed === 0) throw new ProgramError(`no test has "${filter}" in its name`);
+  for (const report of reports) console.log(`\n${report}`); // what comes after a failure must not push it out of sight
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   Deno.exit(total.failed > 0 ? 1 : 0);
 }
@@ -145,8 +139,8 @@ function compile(): boolean {
   return code === 0;
 }
 
-/** Runs `deno test` and shows what it prints; one that ends without a count, or badly, counts as a failure. */
-async function test({ files, programs, filesPerCore }: Run, filter: string | undefined): Promise<Count> {
+/** Runs `deno test` and shows what it prints. */
+async function test({ files, programs, filesPerCore }: Run, filter: string | undefined): Promise<Result> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["test", "-q", "-P=tests", "--no-check", "--parallel", "--preload=tests/support/harness.ts"],
@@ -160,14 +154,13 @@ async function test({ files, programs, filesPerCore }: Run, filter: string | und
     },
     stdout: "piped",
   }).spawn();
-  let end = "";
+  let output = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     Deno.stdout.writeSync(new TextEncoder().encode(text));
-    end = (end + text).slice(-1000);
+    output += text;
   }
   const { success } = await child.status;
-  const [, passed = 0, failed = 0] = stripVTControlCharacters(end).match(CLOSING) ?? [];
-  return { passed: Number(passed), failed: Math.max(Number(failed), success ? 0 : 1) };
+  return resultOf(output, success);
 }
 
 await runProgram(program);

@@ -1,6 +1,7 @@
 /** What a newcomer sees of a test that fails. */
 
 import assert from "node:assert/strict";
+import { resultOf } from "../../tools/test_output.ts";
 import { Subprocess } from "../support/subprocess.ts";
 import { PATIENCE_MS } from "../support/wait.ts";
 
@@ -22,6 +23,33 @@ Deno.test("harness: a test that hangs is ended, and a report says what was expec
     /in words of its own\nexpected: match \/expected\/\nseen: seen\n\nshell \(\d+\) said:\n {2}farewell\n/,
   );
   assert.doesNotMatch(report, /quiet/);
+});
+
+Deno.test("tools/test.ts: what is repeated of failures at the end says why, and names all of them", async () => {
+  const { passed, failed, report } = resultOf(await reportOfFailing(1), false);
+  assert.deepEqual({ passed, failed }, { passed: 1, failed: 3 });
+  assert.match(report, /^hangs => .+\nerror: /);
+  const names = ["hangs => .+", "fails => .+", "fails in words of its own ... in a step => .+"];
+  assert.match(report, new RegExp(`2 !== 3\n[^]*\n FAILURES \n\n${names.join("\n")}$`));
+});
+
+Deno.test("tools/test.ts: of long reports the first words are repeated, and all names", () => {
+  const errors = "\n ERRORS \n\nthe first => a.ts\nerror: why\n" + "more\n".repeat(10_000);
+  const failures = "\n FAILURES \n\nthe first => a.ts\n\nFAILED | 5 passed (1 step) | 1 failed (1s)\n";
+  const { report } = resultOf(errors + failures, false);
+  assert.match(
+    report,
+    /^the first => a\.ts\nerror: why\nmore\n[^]*…\n\n\(\d+ more characters stand above\)\n\n FAILURES \n\nthe first => a\.ts$/,
+  );
+  assert(report.length < 6_000);
+});
+
+Deno.test("tools/test.ts: a run that crashed has failed, and its last words are the report", () => {
+  assert.deepEqual(resultOf("a => ok\nSegmentation fault\n", false), {
+    passed: 0,
+    failed: 1,
+    report: "a => ok\nSegmentation fault",
+  });
 });
 
 async function reportOfFailing(hangsForMs: number): Promise<string> {
