@@ -1,7 +1,7 @@
 /** PING after 5 s of silence, the end 5 s later. */
 
 import assert from "node:assert/strict";
-import { sessionsOf } from "../support/cluster.ts";
+import { sessionsOf, untilListed } from "../support/cluster.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { Subprocess } from "../support/subprocess.ts";
 import { startOn, TRANSPORTS } from "../support/transports.ts";
@@ -99,7 +99,7 @@ async function failuresOf(transport: TransportName): Promise<string[]> {
   };
 
   const results = await Promise.allSettled(Object.values(parts).map((part) => part()));
-  await until(async () => (await sessionsOf(server.port)).size === 0, "nobody is left");
+  await untilListed(server.port, []);
   return Object.keys(parts).flatMap((name, i) => {
     const result = results[i]!;
     return result.status === "rejected" ? [`${transport}: ${name}: ${result.reason}`] : [];

@@ -1,7 +1,7 @@
 /** What one peer may send, and how much of it: beyond that it is ended, and nobody else notices. */
 
 import assert from "node:assert/strict";
-import { sessionsOf } from "../support/cluster.ts";
+import { untilListed } from "../support/cluster.ts";
 import { residentMiB } from "../support/process.ts";
 import type { Server } from "../support/program.ts";
 import { encodeFrame, OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
@@ -67,8 +67,7 @@ async function endOfFlood(server: Server, bytes: Uint8Array): Promise<{ code: nu
 }
 
 async function onlyWitness(server: Server, witness: WsClient): Promise<void> {
-  await until(async () => (await sessionsOf(server.port)).size === 1, "the others are listed no longer");
-  assert.deepEqual([...await sessionsOf(server.port)], [["witness", await witness.sessionId]]);
+  assert.equal((await untilListed(server.port, ["witness"])).get("witness"), await witness.sessionId);
   assert.ok(witness.isOpen);
 }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { connect } from "../../lib/sessions/connect.ts";
-import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
 import { Program, runProgram, startServer } from "../support/program.ts";
 import { ENV, say } from "../support/operator.ts";
 import { freePort } from "../support/ports.ts";
@@ -43,7 +43,7 @@ Deno.test("ws-server connect: of three that start one after the other on three p
 
   assert.equal(await last.stop("SIGINT"), 0, "Ctrl-C is no error");
   assert.deepEqual(last.stderr, []);
-  await until(async () => (await sessionsOf(cluster.port(0))).size === 0, "it has left");
+  await untilListed(cluster.port(0), []);
 });
 
 Deno.test("ws-server connect: says that the server is going away, or that the connection broke", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Caddy } from "../support/caddy.ts";
-import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
 import {
   connect,
   countOf,
@@ -210,7 +210,7 @@ test("several clients of one page, with odd names, are opened, closed and remove
   while (await page.locator("#clients > li").count() > 0) {
     await newestCard(page).getByRole("button", { name: "Remove" }).click();
   }
-  await until(async () => (await sessionsOf(server.port)).size === 0, "all are gone");
+  await untilListed(server.port, []);
   assert.equal(
     await page.evaluate("document.activeElement.id"),
     "client-id",

@@ -73,7 +73,7 @@ Deno.test("ws-server takeover=no: who comes has the session of a process that di
       continue;
     }
     await until(
-      async () => (await sessionsOf(cluster.port(2)).catch(() => new Map())).get("kim") === sessionId,
+      async () => (await sessionsOf(cluster.port(2))).get("kim") === sessionId,
       "it is listed",
     );
     await client[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
 import { unlessOlderRuntime } from "../support/program.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { TRANSPORTS } from "../support/transports.ts";
@@ -34,7 +34,7 @@ Deno.test("ws-server killed: its sessions are gone everywhere within one lease, 
   await using cluster = await Cluster.start({ leaseS: LEASE_S });
   await using stays = await WsClient.establish(cluster.port(0), "stays");
   await using orphan = await WsClient.establish(cluster.port(1), "orphan");
-  await until(async () => (await sessionsOf(cluster.port(2))).size === 2, "both are listed");
+  await untilListed(cluster.port(2), ["stays", "orphan"]);
   cluster.servers[1]!.program.kill("SIGKILL");
   assert.notEqual((await orphan.end()).code, 4409);
   const comeback = WsClient.establish(cluster.port(2), "orphan"); // while the lease of the dead lasts

@@ -1,7 +1,7 @@
 /** At the limits of connections and descriptors, and at the end of a process. */
 
 import assert from "node:assert/strict";
-import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
 import { startServer, unlessOlderRuntime } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { startOn, testOn, TRANSPORTS } from "../support/transports.ts";
@@ -41,7 +41,7 @@ for (const transport of TRANSPORTS) {
         async () => await readinessOf(server.port) === 200,
         "one has left, and its descriptor is free",
       );
-      assert.equal((await sessionsOf(server.port)).size, 4);
+      await untilListed(server.port, clients.map(({ clientId }) => clientId));
       clients.push(await WsClient.establish(server.port, "next"));
       assert.equal((await sessionsOf(server.port)).size, 5);
       await closeAll(clients);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Random } from "../chaos/random.ts";
-import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
 import { LoopLag } from "../support/loop_lag.ts";
 import { startServer } from "../support/program.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
@@ -28,10 +28,7 @@ Deno.test("ws-server: of three clients with one id on three processes only the l
     assert.equal(text, `test1 ${sessionId}\n`);
   }
   await third![Symbol.asyncDispose]();
-  await until(
-    async () => (await sessionsOf(cluster.port(0))).size === 0,
-    "the entry is gone with the socket",
-  );
+  await untilListed(cluster.port(0), []); // the entry is gone with the socket
 });
 
 Deno.test("ws-server: one process needs no set-up, and says what that means", async () => {
@@ -103,10 +100,7 @@ Deno.test("ws-server: the sessions of one client never overlap, also across proc
       await new Promise((resolve) => setTimeout(resolve, random.between(0, 30)));
     }
   }));
-  await until(
-    async () => (await sessionsOf(cluster.port(0))).size === ids.length,
-    "every client has one session",
-  );
+  await untilListed(cluster.port(0), ids);
   for (const socket of sockets) socket[Symbol.dispose]();
   await Promise.all(watching);
 

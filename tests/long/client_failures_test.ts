@@ -10,7 +10,7 @@ import {
   testOn,
   urlOf,
 } from "../support/client_platforms.ts";
-import { sessionsOf } from "../support/cluster.ts";
+import { sessionsOf, untilListed } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
 import { freePort } from "../support/ports.ts";
 import { Redis } from "../support/redis.ts";
@@ -50,10 +50,7 @@ for (const name of PLATFORM_NAMES) {
         const before = await sessionOf(subject);
         server.program.kill("SIGSTOP");
         await using other = await startServer("ws-server", ["--redis", redis.url, "--lease", "5"]);
-        await until(
-          async () => (await sessionsOf(other.port)).size === 0,
-          "the others no longer count on it",
-        );
+        await untilListed(other.port, []); // the others no longer count on it
         assert.deepEqual(await subject.untold(), []);
         server.program.kill("SIGCONT");
         const { code, waitMs } = await endOf(subject);
@@ -67,7 +64,7 @@ for (const name of PLATFORM_NAMES) {
         await redis.kill();
         await redis.restart();
         await until(
-          async () => (await sessionsOf(port).catch(() => new Map())).get("kim") === sessionId,
+          async () => (await sessionsOf(port)).get("kim") === sessionId,
           "the session is announced again",
         );
         assert.deepEqual(await subject.untold(), []);

@@ -16,7 +16,7 @@ import {
   urlOf,
 } from "../support/client_platforms.ts";
 import { type CloseCodeRow, closeCodeTable, refusalsOf } from "../support/close_code_table.ts";
-import { sessionsOf } from "../support/cluster.ts";
+import { sessionsOf, untilListed } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
 import { freePort } from "../support/ports.ts";
 import { ScriptedWebSocket, type Visitor } from "../support/scripted_websocket.ts";
@@ -88,7 +88,7 @@ for (const name of PLATFORM_NAMES) {
     const { code, waitMs } = await endOf(subject);
     assert.equal(code, 1006);
     await first[Symbol.asyncDispose]();
-    await until(async () => (await sessionsOf(server.port)).size === 0, "there is room");
+    await untilListed(server.port, []); // there is room
     await subject.advance(waitMs!);
     await sessionOf(subject);
   });

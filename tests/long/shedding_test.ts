@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Caddy } from "../support/caddy.ts";
-import { Cluster, sessionsOf } from "../support/cluster.ts";
+import { Cluster, untilListed } from "../support/cluster.ts";
 import { Crowd, timesAtControl } from "../support/crowd.ts";
 import { metricOf } from "../support/metrics.ts";
 import { comesToRest, openDescriptors } from "../support/process.ts";
@@ -55,10 +55,7 @@ for (const [what, send] of Object.entries(WS_CROWDS)) {
       await noticesNothing(() => visit(port), () => visit(spared.port));
       assert.ok(residents.every((resident) => resident.isOpen), "those connected stay");
     }
-    await until(
-      async () => (await sessionsOf(cluster.port(0))).size === residents.length,
-      "the crowd is forgotten",
-    );
+    await untilListed(cluster.port(0), residents.map(({ clientId }) => clientId));
     await Promise.all(residents.map((resident) => resident[Symbol.asyncDispose]()));
   });
 }

@@ -42,10 +42,7 @@ export class Cluster implements AsyncDisposable {
       // on a new Redis the first session waits until it is clear that no older process holds one
       const first = await WsClient.establish(cluster.port(0), "first");
       await first[Symbol.asyncDispose]();
-      await until(
-        async () => (await sessionsOf(cluster.port(0), operatorToken)).size === 0,
-        "nobody is connected",
-      );
+      await untilListed(cluster.port(0), [], operatorToken);
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -78,14 +75,41 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** What `/sessions` of a process shows: `client_id -> session_id`. */
+/**
+ * What `/sessions` of a process shows: `client_id -> session_id`. It is asked again when it cannot say for now, as on a busy
+ * machine where it has its answer from Redis late.
+ */
 export async function sessionsOf(port: number, operatorToken = ""): Promise<Map<string, string>> {
   const headers = { authorization: `Bearer ${operatorToken}` };
-  const response = await fetch(`http://127.0.0.1:${port}/sessions`, { headers });
-  const body = await response.text();
+  let response!: Response;
+  let body = "";
+  await until(async () => {
+    response = await fetch(`http://127.0.0.1:${port}/sessions`, { headers });
+    body = await response.text();
+    return response.status !== 503;
+  }, () => `/sessions can say it: ${body}`);
   if (!response.ok) throw new Error(`/sessions answered ${response.status}: ${body}`);
   const lines = body.split("\n").filter(Boolean);
   const sessions = new Map(lines.map((line) => [line.slice(0, -37), line.slice(-36)]));
   if (sessions.size !== lines.length) throw new Error(`/sessions shows a client twice:\n${body}`);
+  return sessions;
+}
+
+/**
+ * Waits until `/sessions` shows these clients and nobody else: a server hears of an end later than the client that has left or
+ * was told to.
+ *
+ * @returns what it shows then.
+ */
+export async function untilListed(
+  port: number,
+  clientIds: readonly string[],
+  operatorToken?: string,
+): Promise<Map<string, string>> {
+  let sessions = new Map<string, string>();
+  await until(async () => {
+    sessions = await sessionsOf(port, operatorToken);
+    return sessions.size === clientIds.length && clientIds.every((id) => sessions.has(id));
+  }, () => `[${clientIds.join(", ")}] are listed, and not [${[...sessions.keys()].join(", ")}]`);
   return sessions;
 }
