@@ -32,6 +32,7 @@ function get(target: string, method = "GET"): string {
 
 /** What the platform refuses before we see it, and HEAD, has an answer without a body. */
 const NOTHING = /^$/;
+const NO_HTTP = /^this is no HTTP request\n$/;
 const ONLY_GET = /^only GET and HEAD are known here\n$/;
 
 /** What is said, where that is not the same with each transport. */
@@ -68,12 +69,12 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: Says]
     node: /not a host name/,
   }],
   ["no Host", upgrade("/?client_id=kim", { Host: undefined }), 400, /Host header is missing/],
-  ["no HTTP", "hello\r\n\r\n", 400, NOTHING],
+  ["no HTTP", "hello\r\n\r\n", 400, { deno: NOTHING, node: NO_HTTP }],
   [
     "a head over 64 KiB",
     upgrade("/?client_id=kim", { Cookie: "x".repeat(1 << 17) }),
     { deno: 400, node: 431 },
-    NOTHING,
+    { deno: NOTHING, node: /^the head of a request is limited to 16 KiB\n$/ },
   ],
   ["another version", upgrade("/?client_id=kim", { "Sec-WebSocket-Version": "8" }), 400, /Version/],
   ["a key that is none", upgrade("/?client_id=kim", { "Sec-WebSocket-Key": "short" }), 400, /Key/],
@@ -83,7 +84,7 @@ const REFUSED: [what: string, request: string, status: Each<number>, says: Says]
   }],
   ["a method that nobody knows", get("/", "BREW"), { deno: 405, node: 400 }, {
     deno: ONLY_GET,
-    node: NOTHING,
+    node: NO_HTTP,
   }],
   [
     "a body over 64 KiB",

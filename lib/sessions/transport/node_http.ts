@@ -177,7 +177,8 @@ export class NodeTransport implements Transport {
       if (!socket.writable || this.#refused.has(socket)) return; // called for each piece of a head that is too long
       this.#refused.add(socket);
       const [status, line] = CLIENT_ERRORS[error.code ?? ""] ?? [400, "this is no HTTP request"];
-      answer(socket, text(status, line));
+      // in one piece: the platform ends what a client that has closed its half is still to be sent
+      socket.once("finish", () => socket.destroy()).end(`${headOf(text(status, line))}${line}\n`);
     });
     const listening = Promise.withResolvers<void>();
     server.once("error", listening.reject);
@@ -330,13 +331,17 @@ function discardBody(incoming: IncomingMessage): void {
 
 /** Answers on a socket that no `ServerResponse` stands before, and ends the connection. */
 function answer(socket: Socket, response: Response): void {
-  const head = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
-  for (const [name, value] of response.headers) head.push(`${name}: ${value}`);
-  head.push("connection: close", "", "");
   socket.once("finish", () => socket.destroy());
-  socket.write(head.join("\r\n"));
+  socket.write(headOf(response));
   if (!response.body) return void socket.end();
   const body = Readable.fromWeb(response.body);
   socket.once("close", () => body.destroy());
   body.on("error", () => socket.destroy()).pipe(socket);
+}
+
+/** The head of an answer after which the connection ends, to its empty line. */
+function headOf({ status, headers }: Response): string {
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`];
+  for (const [name, value] of headers) lines.push(`${name}: ${value}`);
+  return [...lines, "connection: close", "", ""].join("\r\n");
 }
