@@ -11,10 +11,8 @@ import { Redis } from "../support/redis.ts";
 import { blocks, clusterRights, PASSWORD, serviceUser } from "../support/redis_access_page.ts";
 import { RedisCluster } from "../support/redis_cluster.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { PATIENCE_MS, until } from "../support/wait.ts";
+import { LASTING_LEASE_MS, PATIENCE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
-
-const LEASE_MS = 2000;
 
 /** A Redis with the user of the page; its default user stays, for the test to look. */
 async function redisWithUser(folder: string): Promise<Redis> {
@@ -47,8 +45,8 @@ function urlOf(redis: Redis, user = "solo", password = PASSWORD): string {
 /** All that a service ever asks of its Redis. */
 async function liveThrough(redis: Redis): Promise<void> {
   const url = urlOf(redis);
-  await using here = await inRedis({ url, leaseMs: LEASE_MS });
-  await using there = await inRedis({ url, leaseMs: LEASE_MS });
+  await using here = await inRedis({ url, leaseMs: LASTING_LEASE_MS });
+  await using there = await inRedis({ url, leaseMs: LASTING_LEASE_MS });
   await using follower = await Follower.start(here);
   const [first, second, third] = Array.from({ length: 3 }, () => new TestCandidate("kim"));
   here.registry.claim(first!);
@@ -73,9 +71,9 @@ async function liveThrough(redis: Redis): Promise<void> {
 
   // a process that has died, the loss of all data, and a lease that was lost
   {
-    await using ghost = await GhostNode.start(redis, LEASE_MS);
+    await using ghost = await GhostNode.start(redis, LASTING_LEASE_MS);
     await ghost.claim("dead");
-    await ghost.die();
+    await ghost.expire();
     await until(async () => (await commandsRun(redis)).has("zrem"), "the dead are swept");
   }
   const kept = new TestCandidate("lee");
@@ -164,7 +162,7 @@ Deno.test("docs/redis-access.md: a wrong password is an error at the start that 
   await using folder = await temporaryFolder();
   await using redis = await redisWithUser(folder.path);
   await assert.rejects(
-    inRedis({ url: urlOf(redis, "solo", "guessed"), leaseMs: LEASE_MS, startTimeoutMs: 1000 }),
+    inRedis({ url: urlOf(redis, "solo", "guessed"), leaseMs: LASTING_LEASE_MS, startTimeoutMs: 1000 }),
     (error: Error) => {
       assert.match(error.message, /cannot use Redis at .*: WRONGPASS/);
       assert.ok(!error.message.includes("guessed"), "nor is a password shown");

@@ -4,15 +4,11 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import type { FollowItem } from "../../lib/sessions/events/events.ts";
 import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
-import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
 import { Redis } from "../support/redis.ts";
-import { LASTING_LEASE_MS, until } from "../support/wait.ts";
-
-/** One that is to end. */
-const LEASE_MS = 2_000;
+import { LASTING_LEASE_MS } from "../support/wait.ts";
 
 async function established({ registry }: Coordination, clientId: string): Promise<TestCandidate> {
   const candidate = new TestCandidate(clientId);
@@ -84,24 +80,24 @@ for (
 
 Deno.test("RedisEvents: the sessions of a dead node are closed after its lease", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
   await established(a, "first");
-  await using ghost = await GhostNode.start(redis, LEASE_MS);
+  await using ghost = await GhostNode.start(redis, LASTING_LEASE_MS);
   await Promise.all(Array.from({ length: 1000 }, (_, i) => ghost.claim(`ghost ${i}`)));
   await using follower = await Follower.start(a);
-  await ghost.die();
+  await ghost.expire();
   const events = await follower.events(1000);
   assert.deepEqual(new Set(events.map(({ kind }) => kind)), new Set(["closed"]));
 });
 
 Deno.test("RedisEvents: one that waited for a dead node's session replaces it", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
+  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
   await established(a, "first");
-  await using ghost = await GhostNode.start(redis, LEASE_MS);
+  await using ghost = await GhostNode.start(redis, LASTING_LEASE_MS);
   await ghost.claim("ghost 0");
   await using follower = await Follower.start(a);
-  await ghost.die();
+  await ghost.expire();
   const heir = await established(a, "ghost 0");
   const events = (await follower.events(2)).map((
     { kind, session },
@@ -114,12 +110,10 @@ Deno.test("RedisEvents: one that waited for a dead node's session replaces it", 
 
 Deno.test("RedisEvents: a claim that takes the place of a dead node's session tells of its end, where no sweep has", async () => {
   await using redis = await Redis.start();
-  await using dead = await GhostNode.start(redis, LEASE_MS);
+  await using dead = await GhostNode.start(redis, LASTING_LEASE_MS);
   await dead.claim("kim");
-  await using heir = await GhostNode.start(redis, LEASE_MS); // nobody sweeps here
-  const nodes = () => redis.command("EVAL", SCRIPTS.nodes, "2", "{solo}:generation", "{solo}:nodes");
-  await dead.die();
-  await until(async () => !(await nodes()).includes(dead.node), "its lease is over");
+  await using heir = await GhostNode.start(redis, LASTING_LEASE_MS); // nobody sweeps here
+  await dead.expire();
   await heir.claim("kim");
   const entries = await redis.command("XRANGE", "{solo}:events", "-", "+");
   const told = [...entries.matchAll(/^(opened|replaced|closed) \S+ (\S+) .* kim$/gm)]

@@ -321,17 +321,17 @@ Deno.test("RedisRegistry: a process has its lease though each answer of Redis ta
 
 Deno.test("RedisRegistry: entries of a dead node are not listed, make way at once, and are swept", async () => {
   await using redis = await Redis.start();
-  await using a = await start(redis);
+  await using a = await start(redis, LASTING_LEASE_MS);
   await established(a, "alive");
-  await using ghost = await GhostNode.start(redis, LEASE_MS);
+  await using ghost = await GhostNode.start(redis, LASTING_LEASE_MS);
   await ghost.claim("ghost");
   await ghost.claim("other ghost");
   assert.deepEqual(
     new Set((await listed(a)).map(({ clientId }) => clientId)),
     new Set(["alive", "ghost", "other ghost"]),
   );
-  await ghost.die();
-  await until(async () => (await listed(a)).length === 1, "gone with the lease");
+  await ghost.expire();
+  assert.deepEqual((await listed(a)).map(({ clientId }) => clientId), ["alive"], "gone with the lease");
   await established(a, "ghost");
   await until(async () => await lineOf(redis, "other ghost") === "", "the other is swept");
   await until(async () => await redis.command("ZCARD", "{solo}:nodes") === "1", "the dead node is forgotten");

@@ -8,12 +8,14 @@ import { PATIENCE_MS } from "./wait.ts";
 /** A node that takes a lease and sessions, and leaves them behind when it dies. Of its sessions it never speaks again. */
 export class GhostNode implements AsyncDisposable {
   readonly node: string = crypto.randomUUID().slice(0, 8);
+  readonly #redis: Redis;
   readonly #store: RedisStore;
   #generation = "";
   readonly #death = new AbortController();
   #life: Promise<void> = Promise.resolve();
 
-  private constructor(store: RedisStore) {
+  private constructor(redis: Redis, store: RedisStore) {
+    this.#redis = redis;
     this.#store = store;
   }
 
@@ -30,7 +32,7 @@ export class GhostNode implements AsyncDisposable {
     });
     store.reconnect();
     await connected.promise;
-    const ghost = new GhostNode(store);
+    const ghost = new GhostNode(redis, store);
     await ghost.#renew(leaseMs);
     await ghost.#renew(leaseMs); // with that it has been told of every other, who wait for it
     ghost.#life = ghost.#live(leaseMs);
@@ -51,6 +53,12 @@ export class GhostNode implements AsyncDisposable {
   async die(): Promise<void> {
     this.#death.abort();
     await this.#life;
+  }
+
+  /** It has died, and its lease is over: with that nobody has to wait for it, and leases can be long for those that live. */
+  async expire(): Promise<void> {
+    await this.die();
+    await this.#redis.command("ZADD", "{solo}:nodes", "XX", "0", this.node);
   }
 
   /** Takes the lease that all of the service have. */
