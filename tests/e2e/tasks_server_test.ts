@@ -57,7 +57,9 @@ Deno.test("tasks-server: says where it listens, and both signals end it with 0",
 });
 
 Deno.test("tasks-server: a client that does not read holds up the end until a second signal", async () => {
-  await using server = await startServer("tasks-server", ["--max-request-bytes", "16000000"]);
+  await using server = await startServer("tasks-server", [
+    ...["--max-request-bytes", "16000000", "--receiving-buffer-size", "1000000"], // by the KiB it takes its time
+  ]);
   using deaf = await Peer.connect(server.port);
   await deaf.ask({ type: "run", task_name: "echo", data: "a".repeat(15_000_000) });
   await deaf.ask({ type: "status", task_id: 1 });
