@@ -9,6 +9,7 @@ import { ProgramError } from "../lib/service/errors.ts";
 import { createProgram, flag, integer } from "../lib/service/flags.ts";
 import { runProgram } from "./run_program.ts";
 import { EXIT_NO_BASE_RUNTIME } from "./compile.ts";
+import { Disturbance } from "./disturb.ts";
 import { type Result, resultOf } from "./test_output.ts";
 
 /** Test files that are run side by side, and what the programs are that they start: see tests/support/program.ts. */
@@ -79,21 +80,36 @@ const SUITES: Record<string, () => Run[]> = {
 
 interface Flags {
   repeat: number;
+  busy: number;
+  stall: number;
   filter?: string;
 }
 
 const program = createProgram("test", "Runs the tests and counts them.")
   .addArgument(new Argument("<suites...>", "which of them").choices(Object.keys(SUITES)))
   .addOption(flag("--repeat <times>", "run them so often", { parse: integer({ min: 1 }), default: 1 }))
+  .addOption(
+    flag("--busy <loops>", "run so many endless loops for each core beside them", {
+      parse: integer({ min: 0 }),
+      default: 0,
+    }),
+  )
+  .addOption(
+    flag("--stall <ms>", "let their processes stand still at random, for so long at most", {
+      parse: integer({ min: 0 }),
+      default: 0,
+    }),
+  )
   .addOption(flag("--filter <text>", "only those with this in their name"))
   .action((suites: string[]) => main(suites, program.opts<Flags>()));
 
-async function main(suites: string[], { repeat, filter }: Flags): Promise<void> {
+async function main(suites: string[], { repeat, busy, stall, filter }: Flags): Promise<void> {
   Deno.chdir(new URL("..", import.meta.url));
   const runs = suites.flatMap((suite) => SUITES[suite]!());
   const canCompile = runs.every(({ programs }) => programs === "sources") || compile();
   const total = { passed: 0, failed: 0 };
   const reports: string[] = [];
+  const disturbance = new Disturbance({ loops: busy * navigator.hardwareConcurrency, stallMs: stall });
   for (let round = 1; round <= repeat; round++) {
     for (const run of runs) {
       if (run.programs === "executables" && !canCompile) {
@@ -108,8 +124,10 @@ async function main(suites: string[], { repeat, filter }: Flags): Promise<void> 
       if (failed > 0) reports.push(`failed among ${title}:\n\n${report}`);
     }
   }
+  await disturbance[Symbol.asyncDispose]();
   if (total.passed + total.failed === 0) throw new ProgramError(`no test has "${filter}" in its name`);
   for (const report of reports) console.log(`\n${report}`); // what comes after a failure must not push it out of sight
+  if (stall > 0) console.log(`\nprocesses stood still ${disturbance.stalls} times`);
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   Deno.exit(total.failed > 0 ? 1 : 0);
 }

@@ -51,3 +51,8 @@ for (const [tool, args] of WRONG_USAGE) {
     assert.deepEqual([code, stdout], [2, ""]);
   });
 }
+
+Deno.test("tools/disturb.ts: loops run, processes stand still, and in the end all is as before", async () => {
+  const { code, stdout, stderr } = await run("tests/support/disturbed.ts", []);
+  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "disturbed\nall go on\n", stderr: "" });
+});
