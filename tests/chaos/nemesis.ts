@@ -21,7 +21,11 @@ export class Nemesis {
     readonly record: (event: Event) => void,
   ) {}
 
-  /** Resolves when every fault of the round is over and mended. */
+  /**
+   * Resolves when every fault of the round is over and mended.
+   *
+   * @throws what the first has met that could not be done, when all others are over.
+   */
   async round(faults: PlannedFault[]): Promise<void> {
     const startedAtMs = performance.now();
     for (const planned of faults) {
@@ -36,6 +40,7 @@ export class Nemesis {
         }),
       );
     }
+    await Promise.allSettled(this.#busy.values());
     await Promise.all(this.#busy.values());
   }
 

@@ -55,28 +55,31 @@ export async function run(options: RunOptions): Promise<Event[]> {
   const nemesis = new Nemesis(subject, crowds.processes, record);
   const stop = new AbortController();
   const polls = Promise.all(subject.nodes.map((node) => pollLists(node, stop.signal, record)));
-  await delay(leaseMs / 5); // a Redis without any memory has a moment of grace
-  const rounds = planRounds({ ...options, topology, crowds: CROWDS });
-  for (const [i, faults] of rounds.entries()) {
-    await crowds.say("go");
-    await nemesis.round(faults);
-    await Promise.all(subject.nodes.map((node) => becomesReady(node, leaseMs, record)));
-    const at = now();
-    await crowds.say("calm");
-    await delay(SETTLE_MS);
-    await crowds.say("storm");
-    await delay(QUIET_LEASES * leaseMs);
-    await Promise.all(subject.nodes.map((node) => listed(node, record)));
-    record({ kind: "quiet", at, until: now() });
-    onRound?.(
-      `round ${i + 1} of ${rounds.length}: ${
-        faults.map(({ fault, target }) => fault + (target ?? "")).join(", ")
-      }`,
-    );
+  try {
+    await delay(leaseMs / 5); // a Redis without any memory has a moment of grace
+    const rounds = planRounds({ ...options, topology, crowds: CROWDS });
+    for (const [i, faults] of rounds.entries()) {
+      await crowds.say("go");
+      await nemesis.round(faults);
+      await Promise.all(subject.nodes.map((node) => becomesReady(node, leaseMs, record)));
+      const at = now();
+      await crowds.say("calm");
+      await delay(SETTLE_MS);
+      await crowds.say("storm");
+      await delay(QUIET_LEASES * leaseMs);
+      await Promise.all(subject.nodes.map((node) => listed(node, record)));
+      record({ kind: "quiet", at, until: now() });
+      onRound?.(
+        `round ${i + 1} of ${rounds.length}: ${
+          faults.map(({ fault, target }) => fault + (target ?? "")).join(", ")
+        }`,
+      );
+    }
+    await crowds.leave();
+  } finally {
+    stop.abort();
+    await polls;
   }
-  await crowds.leave();
-  stop.abort();
-  await polls;
   if (!sabotage) await Promise.all(subject.nodes.map((node) => countDescriptors(node, record)));
   return events;
 }
