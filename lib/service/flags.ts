@@ -14,7 +14,7 @@ export const EXIT_USAGE = 2;
  * @param summary One sentence for `--help`.
  */
 export function createProgram(name: string, summary: string): Command {
-  return new Command(name)
+  return new Program(name)
     .description(summary)
     .version(VERSION, "--version", "print the version and exit")
     .helpOption("--help", "print this help and exit")
@@ -26,6 +26,20 @@ export function createProgram(name: string, summary: string): Command {
       getErrHasColors: () => false,
       outputError: (text, write) => write(`ERROR: ${oneLine(text)}; see ${name} --help\n`),
     });
+}
+
+/** Whoever asks for help gets it, also where a variable holds nonsense: help says what it may hold. */
+class Program extends Command {
+  override parseOptions(args: string[]): { operands: string[]; unknown: string[] } {
+    const parsed = super.parseOptions(args);
+    const { operands: [first = ""], unknown } = parsed;
+    const flags = unknown.slice(0, unknown.concat("--").indexOf("--"));
+    if (flags.includes("--help")) {
+      const named = this.commands.find((command) => [command.name(), ...command.aliases()].includes(first));
+      (named ?? this).help();
+    }
+    return parsed;
+  }
 }
 
 /** What a flag is worth when it is not given, and where else its value may come from. */

@@ -1,7 +1,8 @@
-/** The bounds of flags, which are themselves allowed. */
+/** Flags: their bounds, which are themselves allowed, and help. */
 
 import assert from "node:assert/strict";
-import { integer, port, seconds } from "../../lib/service/flags.ts";
+import { CommanderError } from "commander";
+import { createProgram, flag, integer, port, seconds } from "../../lib/service/flags.ts";
 
 Deno.test("integer, port: both bounds are taken, and nothing beyond them", () => {
   const parse = integer({ min: 1, max: 10 });
@@ -24,4 +25,34 @@ Deno.test("seconds: both bounds are taken, fractions too, and nothing beyond the
       JSON.stringify(text),
     );
   }
+});
+
+Deno.test("--help: is given also where a variable holds nonsense, of the command that is named; data is no flag", async () => {
+  const seen: string[] = [];
+  const program = createProgram("program", "Does it.")
+    .addOption(flag("--port <port>", "where", { env: "SOLO_TEST_PORT", parse: integer({ min: 1 }) }))
+    .configureOutput({ writeOut: (text) => void seen.push(text), writeErr: (text) => void seen.push(text) });
+  program.command("run").alias("do").argument("<data>").option("--wait", "waits")
+    .configureOutput({ writeOut: (text) => void seen.push(text) })
+    .action((data) => void seen.push(`runs ${data}`));
+  const say = async (...args: string[]) => {
+    seen.length = 0;
+    await program.parseAsync(args, { from: "user" }).catch((error) =>
+      assert.ok(error instanceof CommanderError)
+    );
+    return seen.join("");
+  };
+  Deno.env.set("SOLO_TEST_PORT", "nonsense");
+  try {
+    assert.match(await say("--help"), /^Usage: program /);
+    for (const name of ["run", "do"]) {
+      assert.match(await say(name, "--wait", "--help"), /^Usage: program run/);
+    }
+    for (const args of [[], ["run", "x"], ["run", "--", "--help"], ["run", "--wait", "--", "--help"]]) {
+      assert.match(await say(...args), /'nonsense' from env 'SOLO_TEST_PORT' is invalid/, args.join(" "));
+    }
+  } finally {
+    Deno.env.delete("SOLO_TEST_PORT");
+  }
+  assert.equal(await say("run", "--wait", "--", "--help"), "runs --help");
 });
