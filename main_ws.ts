@@ -147,7 +147,7 @@ function createCommandLine() {
         "wait between /readyz saying 503 and closing sessions, for balancers to notice",
         {
           env: "SOLO_DRAIN_DELAY",
-          parse: seconds({ min: 0 }),
+          parse: seconds({ min: 0, max: 86_399 }), // with a second to close sessions it is within the longest --shutdown-timeout
           default: 0,
         },
       ),

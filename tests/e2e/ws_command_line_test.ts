@@ -41,6 +41,7 @@ Deno.test("ws-server: a wrong command line is one line and exit 2", async () => 
         ["--redis", "off", "--drain-delay", "30"],
         /^ERROR: .*--shutdown-timeout 30: give --shutdown-timeout 31.*\n$/,
       ],
+      [["--drain-delay", "86400"], /^ERROR: .*Give a number of seconds, 0 or more, at most 86399.*\n$/],
       [["--max-messages", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
       [["--max-connections", "0"], /^ERROR: .*Give a whole number 1 or more.*\n$/],
     ] as const
