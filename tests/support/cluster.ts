@@ -1,5 +1,6 @@
 /** Several `ws-server`s with a Redis of their own. */
 
+import { freePort } from "./ports.ts";
 import { Redis } from "./redis.ts";
 import { type Server, startServer } from "./program.ts";
 import { IN_TURN } from "./transports.ts";
@@ -50,12 +51,15 @@ export class Cluster implements AsyncDisposable {
     return cluster;
   }
 
-  /** Starts one more process; they take turns with the transports, which must not matter to anyone. */
+  /**
+   * Starts one more process; they take turns with the transports, which must not matter to anyone. Another one finds its port
+   * free again when it has ended.
+   */
   async add(args: string[] = []): Promise<Server> {
     const transport = IN_TURN[this.#started++ % IN_TURN.length]!;
     const env: Record<string, string> = {};
     if (this.operatorToken !== undefined) env.SOLO_OPERATOR_TOKEN = this.operatorToken;
-    const flags = ["--transport", transport, ...this.flags, ...args];
+    const flags = ["--port", String(freePort()), "--transport", transport, ...this.flags, ...args];
     const server = await startServer("ws-server", flags, { env });
     this.servers.push(server);
     return server;
