@@ -10,6 +10,7 @@ import {
   exitOf,
   flag,
   integer,
+  MAX_SECONDS,
   nonEmpty,
   port,
   seconds,
@@ -147,7 +148,7 @@ function createCommandLine() {
         "wait between /readyz saying 503 and closing sessions, for balancers to notice",
         {
           env: "SOLO_DRAIN_DELAY",
-          parse: seconds({ min: 0, max: 86_399 }), // with a second to close sessions it is within the longest --shutdown-timeout
+          parse: seconds({ min: 0, max: MAX_SECONDS - MIN_CLOSING_MS / 1000 }), // what --shutdown-timeout can contain
           default: 0,
         },
       ),

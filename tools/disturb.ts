@@ -8,7 +8,7 @@ const STALLS_AT_ONCE = 3;
 /** How long there is between two of them on average, ms. */
 const BETWEEN_STALLS_MS = 250;
 
-/** What looks after its children and says so, or goes wrong itself, when one of them stops. */
+/** What looks after its children and says so, or goes wrong itself, when one of them stops. Our own loops are among them. */
 const SUPERVISORS = ["sh", "bash", "script"];
 
 /** Goes on until it is disposed of; then all that stood still go on. */
@@ -31,7 +31,7 @@ export class Disturbance implements AsyncDisposable {
       () => new Deno.Command("sh", { args: ["-c", "while kill -0 $PPID 2>/dev/null; do :; done"] }).spawn(),
     );
     this.#stalling = Promise.all(
-      Array.from({ length: stallMs && STALLS_AT_ONCE }, () => this.#stall(stallMs)),
+      Array.from({ length: stallMs > 0 ? STALLS_AT_ONCE : 0 }, () => this.#stall(stallMs)),
     );
   }
 
@@ -44,7 +44,7 @@ export class Disturbance implements AsyncDisposable {
   async #stall(maxMs: number): Promise<void> {
     const { signal } = this.#stop;
     for (; !signal.aborted; await delay(systemClock, 2 * Math.random() * BETWEEN_STALLS_MS, signal)) {
-      const pids = runningDescendants().filter((pid) => !this.#loops.some((loop) => loop.pid === pid));
+      const pids = runningDescendants();
       if (pids.length === 0) continue;
       const pid = pids[Math.floor(Math.random() * pids.length)]!;
       if (!kill(pid, "SIGSTOP")) continue;
@@ -55,7 +55,7 @@ export class Disturbance implements AsyncDisposable {
   }
 }
 
-/** Those that nobody has stopped, and that have no supervisor. */
+/** Those that nobody has stopped, but for supervisors and what they look after. */
 function runningDescendants(): number[] {
   const { stdout } = new Deno.Command("ps", { args: ["-eo", "pid=,ppid=,stat=,comm="] }).outputSync();
   const processes = new TextDecoder().decode(stdout).trim().split("\n").map((line) => {
@@ -64,10 +64,11 @@ function runningDescendants(): number[] {
   });
   const byParent = Map.groupBy(processes, ({ parent }) => parent);
   const below = (parent: number, supervised: boolean): number[] =>
-    (byParent.get(parent) ?? []).flatMap(({ pid, state, name }) => [
-      ...(supervised || /^[TZ]/.test(state) || name === "ps" ? [] : [pid]),
-      ...below(pid, SUPERVISORS.includes(name)),
-    ]);
+    (byParent.get(parent) ?? []).flatMap(({ pid, state, name }) => {
+      const supervises = SUPERVISORS.includes(name);
+      const spared = supervised || supervises || /^[TZ]/.test(state) || name === "ps";
+      return [...(spared ? [] : [pid]), ...below(pid, supervises)];
+    });
   return below(Deno.pid, false);
 }
 

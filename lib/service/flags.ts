@@ -169,6 +169,9 @@ export function listenAddress(text: string): ListenAddress {
   return { hostname, port: Number(number) };
 }
 
+/** The longest time that a flag takes where it does not say otherwise: a day. */
+export const MAX_SECONDS = 86_400;
+
 /**
  * A parser for a number of seconds, fractions allowed; the value is in milliseconds.
  *
@@ -179,7 +182,7 @@ export function listenAddress(text: string): ListenAddress {
  * assert.throws(() => seconds({ min: 1 })("0.5"), /seconds, 1 or more/);
  * ```
  */
-export function seconds({ min, max = 86_400 }: { min: number; max?: number }) {
+export function seconds({ min, max = MAX_SECONDS }: { min: number; max?: number }) {
   return (text: string): number => {
     const value = Number(text);
     if (!/^\d+(\.\d+)?$/.test(text) || value < min || value > max) {

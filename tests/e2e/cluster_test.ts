@@ -29,8 +29,8 @@ Deno.test("cluster: comes up as one service, and Ctrl-C stops all of it", async 
   assert.equal((await older.end()).code, 4409);
   assert.deepEqual(await sessionsOf(cluster.wsPort + 2), new Map([["test1", await newer.sessionId]]));
   assert.equal(await cluster.stop("SIGINT"), 0);
-  const complaints = cluster.stdout.filter((line) => /ERROR|warning|ended with/.test(line));
-  assert.deepEqual(complaints.filter((line) => !/Redis did not answer within/.test(line)), []); // on a busy machine
+  const complaint = /ERROR|ended with|warning (?!lease not renewed: "Redis did not answer within)/; // as on a busy machine
+  assert.deepEqual(cluster.stdout.filter((line) => complaint.test(line)), []);
 });
 
 Deno.test("cluster: when one part ends all of it does, and says so", async () => {

@@ -32,7 +32,6 @@ export class Follower implements AsyncDisposable {
   async events(count: number): Promise<SessionEvent[]> {
     while (this.#events.length < count) {
       const item = await this.item();
-      if (item.kind === "lost") continue; // on a busy machine; what is missed comes later
       if (item.kind !== "events") throw new Error(`expected events, got ${item.kind}`);
       this.#events.push(...item.events);
     }

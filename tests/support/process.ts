@@ -18,6 +18,11 @@ export async function peakMiB(pid: number): Promise<number> {
   return Math.round(Number(kib) / 1024);
 }
 
+/** The states of its children, as `ps` writes them: R runs, S sleeps, T stands still. */
+export async function childStates(pid: number): Promise<string[]> {
+  return (await output("ps", "-o", "stat=", "--ppid", String(pid))).split("\n").filter(Boolean);
+}
+
 /** Waits until it has nothing to do but what comes now and then: it asks for less than a tenth of a core. */
 export async function comesToRest(pid: number): Promise<void> {
   await until(async () => {

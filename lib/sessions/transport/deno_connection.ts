@@ -69,8 +69,8 @@ export class DenoConnection implements Connection {
    * Nothing tells when the close frame is with the kernel: "two turns later" is false under load, by seconds. So the
    * evidence is the `close` event, which comes when the peer has answered, or the cut of a peer that does not. While
    * thousands are closed at once the platform still writes the frame of one that was cut, so nobody is cut before there
-   * has been calm enough for all of them to have left. Where a message or a PONG has arrived and not been told yet, the platform
-   * drops the connection instead, and the frame is never sent.
+   * has been calm enough for all of them to have left. Where a message or a PONG has arrived and not been told yet, the
+   * platform drops the connection instead, and the frame is never sent.
    */
   close(code: number, reason: string): Promise<void> {
     if (this.#evidence) return this.#evidence.promise;

@@ -166,19 +166,18 @@ export class NodeTransport implements Transport {
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Uint8Array) => {
       this.#upgrade(request, socket, head).catch((error) => {
         log.error("cannot answer a request to upgrade: {error}", { error });
-        answer(socket, text(500, "internal error, see the log of the server"));
+        answerLine(socket, 500, "internal error, see the log of the server");
       });
     });
     server.on("connect", (_request: IncomingMessage, socket: Socket) => {
       socket.on("error", ignore);
-      answer(socket, text(405, "this is no proxy", { allow: "GET, HEAD" }));
+      answerLine(socket, 405, "this is no proxy", { allow: "GET, HEAD" });
     });
     server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
       if (!socket.writable || this.#refused.has(socket)) return; // called for each piece of a head that is too long
       this.#refused.add(socket);
       const [status, line] = CLIENT_ERRORS[error.code ?? ""] ?? [400, "this is no HTTP request"];
-      // in one piece: the platform ends what a client that has closed its half is still to be sent
-      socket.once("finish", () => socket.destroy()).end(`${headOf(text(status, line))}${line}\n`);
+      answerLine(socket, status, line);
     });
     const listening = Promise.withResolvers<void>();
     server.once("error", listening.reject);
@@ -337,6 +336,12 @@ function answer(socket: Socket, response: Response): void {
   const body = Readable.fromWeb(response.body);
   socket.once("close", () => body.destroy());
   body.on("error", () => socket.destroy()).pipe(socket);
+}
+
+/** The same with a `text`, in one piece: before a second one the platform ends what a client that has closed its half is sent. */
+function answerLine(socket: Socket, status: number, line: string, headers?: Record<string, string>): void {
+  socket.once("finish", () => socket.destroy());
+  socket.end(`${headOf(text(status, line, headers))}${line}\n`);
 }
 
 /** The head of an answer after which the connection ends, to its empty line. */
