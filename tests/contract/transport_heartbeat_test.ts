@@ -26,10 +26,12 @@ Deno.test(`${TRANSPORTS.join(", ")}: heartbeat`, async () => {
 /** All that is wrong with the heartbeat of one transport. */
 async function failuresOf(transport: TransportName): Promise<string[]> {
   await using server = await startOn(transport);
+  const connect = (clientId: string, options: { answersClose?: boolean } = {}) =>
+    RawWebSocket.connect(server.port, clientId, { answersPings: false, ...options });
   const parts: Record<string, () => Promise<void>> = {
     "a silent client gets PING after 5 s and is closed with 1001 after 10 s": async () => {
       const startMs = performance.now();
-      using silent = await RawWebSocket.connect(server.port, "silent");
+      using silent = await connect("silent");
       await silent.text();
       const ping = await silent.frame();
       assert.equal(ping?.opcode, OPCODES.ping);
@@ -44,7 +46,7 @@ async function failuresOf(transport: TransportName): Promise<string[]> {
     },
 
     "a silent client that does not answer the close is cut": async () => {
-      using deaf = await RawWebSocket.connect(server.port, "deaf", { answersClose: false });
+      using deaf = await connect("deaf", { answersClose: false });
       await deaf.text();
       assert.equal((await deaf.frame())?.opcode, OPCODES.ping);
       assert.equal((await deaf.close()).code, 1001);
@@ -52,7 +54,7 @@ async function failuresOf(transport: TransportName): Promise<string[]> {
     },
 
     "a client that answers PING stays": async () => {
-      using polite = await RawWebSocket.connect(server.port, "polite");
+      using polite = await connect("polite");
       await polite.text();
       for (let pings = 1; pings <= 3; pings++) { // without an answer to the first it would have ended with the second
         const ping = await polite.frame();
@@ -63,7 +65,7 @@ async function failuresOf(transport: TransportName): Promise<string[]> {
     },
 
     "a client that talks is not ended, whatever it says, and its PING is answered": async () => {
-      using talker = await RawWebSocket.connect(server.port, "talker");
+      using talker = await connect("talker");
       await talker.text();
       const said = [OPCODES.text, OPCODES.binary, OPCODES.pong];
       for (let i = 0; i < 12; i++) {
@@ -83,7 +85,7 @@ async function failuresOf(transport: TransportName): Promise<string[]> {
     },
 
     "one that sends the bytes of a frame one by one and never its end is silent": async () => {
-      using dripping = await RawWebSocket.connect(server.port, "dripping");
+      using dripping = await connect("dripping");
       await dripping.text();
       await dripping.write(Uint8Array.of(0x82, 0xfe, 0x10, 0, 0, 0, 0, 0)); // 4 KiB are to come
       let ended = false;

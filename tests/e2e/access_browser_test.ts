@@ -237,18 +237,13 @@ test("a token comes in a subprotocol, and is somebody's own", async (browser) =>
 
 test("it asks an operator for the token, and then reads lists and events with it", async (browser) => {
   await using guarded = await Guarded.start({ operatorToken: { value: TOKEN } });
-  const context = await browser.browser.newContext({
-    httpCredentials: { username: "anyone", password: TOKEN },
-  });
-  const page = await context.newPage();
+  const page = await browser.openBlank({ password: TOKEN });
   assert.equal((await page.goto(guarded.url("/operators")))?.status(), 200);
   assert.equal(await page.evaluate(ask("/sessions", {})), "basic");
   assert.deepEqual(guarded.served, ["GET /operators", "GET /sessions"]);
   assert.equal(await page.evaluate(connect(guarded.url("/?client_id=kim", undefined, "ws"))), "kim|");
-  const stranger = await browser.browser.newContext({
-    httpCredentials: { username: "anyone", password: "guess" },
-  });
-  const refused = await (await stranger.newPage()).goto(guarded.url("/operators"));
+  const stranger = await browser.openBlank({ password: "guess" });
+  const refused = await stranger.goto(guarded.url("/operators"));
   assert.equal(refused?.status(), 401);
 });
 
@@ -302,13 +297,10 @@ test("an operator with the token has the whole page of ws-server, others have no
   });
   await using _kim = await WsClient.establish(server.port, "kim-of-the-list");
   const url = `http://127.0.0.1:${server.port}/`;
-  const context = await browser.browser.newContext({
-    httpCredentials: { username: "anyone", password: TOKEN },
-  });
-  const page = await context.newPage();
+  const page = await browser.openBlank({ password: TOKEN });
   assert.equal((await page.goto(url))?.status(), 200);
   await page.getByText("kim-of-the-list").first().waitFor();
-  const stranger = await (await browser.browser.newContext()).newPage();
+  const stranger = await browser.openBlank();
   for (const path of ["", "page/main.js", "sessions", "metrics"]) {
     const refused = await stranger.request.get(url + path, { headers: { accept: "text/html" } });
     assert.equal(refused.status(), 401, path);
@@ -325,10 +317,7 @@ for (const transport of ["deno", "node"]) {
     using _kim = kim;
     const { text: sessionId } = await kim.text();
     const url = `http://127.0.0.1:${server.port}`;
-    const context = await browser.browser.newContext({
-      httpCredentials: { username: "anyone", password: TOKEN },
-    });
-    const page = await context.newPage();
+    const page = await browser.openBlank({ password: TOKEN });
     assert.equal((await page.goto(url))?.status(), 200); // the browser sends the password by itself from here on
     const signedIn = (path: string, init: RequestInit) =>
       page.evaluate(

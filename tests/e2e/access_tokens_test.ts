@@ -123,7 +123,6 @@ Deno.test("ws-server: in a cluster whose processes are killed and stopped no tok
   const ends: number[] = [];
   const watching = holders.map(async (holder) => {
     for (let frame; (frame = await holder.frame()) !== undefined;) {
-      if (frame.opcode === OPCODES.ping) await holder.send(OPCODES.pong, frame.payload);
       if (frame.opcode === OPCODES.close) ends.push(new DataView(frame.payload.buffer).getUint16(0));
     }
   });
@@ -174,8 +173,6 @@ test("a session ends with 4401 when its token does, and not before", async (tran
   using other = await RawWebSocket.connect(server.port, "lasting", { headers: bearer(lasting) });
   await other.text();
   using stack = new DisposableStack();
-  const beats = setInterval(() => other.send(OPCODES.pong), 2_000); // it is not to fall silent, however long this takes
-  stack.defer(() => clearInterval(beats));
   /** Connects with a token that ends soon, but after the connection is there. */
   const arrive = async (clientId: string, seconds = 3) => {
     const exp = inSeconds(seconds);

@@ -47,29 +47,38 @@ export class Browser implements AsyncDisposable {
   readonly complaints: string[] = [];
   readonly #contexts: BrowserContext[] = [];
 
-  private constructor(readonly browser: Chromium) {}
+  readonly #process: Chromium;
+
+  private constructor(process: Chromium) {
+    this.#process = process;
+  }
 
   static async start(): Promise<Browser> {
     process ??= chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
     return new Browser(await process);
   }
 
-  /** A page with storage of its own. */
-  async open(url: string, options: PageOptions = {}): Promise<Page> {
+  /** A page with storage of its own, and nothing in it yet. */
+  async openBlank(options: PageOptions = {}): Promise<Page> {
     const { language = "en-US", size = { width: 1280, height: 800 }, colors = "light" } = options;
-    const context = await this.browser.newContext({
+    const context = await this.#process.newContext({
       ...{ locale: language, viewport: size, colorScheme: colors },
       ...options.password && { httpCredentials: { username: "anyone", password: options.password } },
     });
     this.#contexts.push(context);
+    context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(OBSERVE_TASKS);
     if (options.files) {
       await context.route("**/*", (route) => answerFrom(options.files!, route));
       // such a page comes from nowhere, and may not connect to this machine unasked
       await context.grantPermissions(["local-network-access"]);
     }
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
+    return await context.newPage();
+  }
+
+  /** The same, with what a server has at `url`. */
+  async open(url: string, options: PageOptions = {}): Promise<Page> {
+    const page = await this.openBlank(options);
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       if (!SERVER_IS_AWAY.test(message.text())) this.complaints.push(message.text());

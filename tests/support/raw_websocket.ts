@@ -61,7 +61,7 @@ export class RawWebSocket implements Disposable {
     readonly answer: Answer,
     rest: Uint8Array,
     read: boolean,
-    readonly answersClose: boolean,
+    readonly answers: { close: boolean; pings: boolean },
   ) {
     this.gone = this.#gone.promise;
     this.#rest = rest;
@@ -73,6 +73,8 @@ export class RawWebSocket implements Disposable {
    *
    * @param options.read `false` never reads what comes after the answer.
    * @param options.answersClose Whether a close frame is answered with one, as every client should. @default true
+   * @param options.answersPings Whether PINGs are answered, as every client should, and kept from the test; `false` hands them
+   *   to it. @default true
    * @throws {Error} when the answer is not 101; with `anyStatus` it is the caller's to look at.
    */
   static async connect(
@@ -82,6 +84,7 @@ export class RawWebSocket implements Disposable {
       read?: boolean;
       anyStatus?: boolean;
       answersClose?: boolean;
+      answersPings?: boolean;
       headers?: Record<string, string>;
     } = {},
   ): Promise<RawWebSocket> {
@@ -107,7 +110,8 @@ export class RawWebSocket implements Disposable {
         "no answer to the upgrade",
       );
       if (answer.status !== 101 && !options.anyStatus) throw new Error(`upgrade answered ${answer.status}`);
-      return new RawWebSocket(connection, answer, rest, options.read ?? true, options.answersClose ?? true);
+      const answers = { close: options.answersClose ?? true, pings: options.answersPings ?? true };
+      return new RawWebSocket(connection, answer, rest, options.read ?? true, answers);
     } catch (error) {
       connection.close();
       throw error;
@@ -123,24 +127,16 @@ export class RawWebSocket implements Disposable {
     return this.#frames.shift();
   }
 
-  /** The next frame but for PINGs, which come where a busy machine has taken its time. */
-  async #message(timeoutMs?: number): Promise<Frame | undefined> {
-    while (true) {
-      const frame = await this.frame(timeoutMs);
-      if (frame?.opcode !== OPCODES.ping) return frame;
-    }
-  }
-
   /** The next text, which is the session_id when it is the first. */
   async text(timeoutMs?: number): Promise<{ text: string; atMs: number }> {
-    const frame = await this.#message(timeoutMs);
+    const frame = await this.frame(timeoutMs);
     if (frame?.opcode !== OPCODES.text) throw new Error(`expected a text, got ${describe(frame)}`);
     return { text: new TextDecoder().decode(frame.payload), atMs: frame.atMs };
   }
 
   /** The close frame, which is to be next. */
   async close(timeoutMs?: number): Promise<{ code: number; reason: string; atMs: number }> {
-    const frame = await this.#message(timeoutMs);
+    const frame = await this.frame(timeoutMs);
     if (frame?.opcode !== OPCODES.close) throw new Error(`expected a close, got ${describe(frame)}`);
     const code = frame.payload.length < 2
       ? 1005
@@ -150,7 +146,7 @@ export class RawWebSocket implements Disposable {
 
   /** What the PONG says that is to be next. */
   async pong(): Promise<string> {
-    const frame = await this.#message();
+    const frame = await this.frame();
     if (frame?.opcode !== OPCODES.pong) throw new Error(`expected a PONG, got ${describe(frame)}`);
     return new TextDecoder().decode(frame.payload);
   }
@@ -191,13 +187,20 @@ export class RawWebSocket implements Disposable {
   #parse(): void {
     const atMs = performance.now();
     for (let frame; (frame = takeFrame(this.#rest)) !== undefined;) {
-      this.#rest = this.#rest.subarray(frame.size);
-      this.#frames.push({ opcode: frame.opcode, payload: frame.payload, atMs });
-      if (frame.opcode === OPCODES.close && this.answersClose) {
-        this.send(OPCODES.close, frame.payload).catch(() => {}); // it has ended the connection already
+      const { opcode, payload, size } = frame;
+      this.#rest = this.#rest.subarray(size);
+      if (opcode === OPCODES.ping && this.answers.pings) {
+        this.#answer(OPCODES.pong, payload);
+        continue;
       }
+      this.#frames.push({ opcode, payload, atMs });
+      if (opcode === OPCODES.close && this.answers.close) this.#answer(OPCODES.close, payload);
       this.#wake?.();
     }
+  }
+
+  #answer(opcode: number, payload: Uint8Array): void {
+    this.send(opcode, payload).catch(() => {}); // the server has ended the connection already
   }
 
   #end(): void {
