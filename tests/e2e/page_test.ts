@@ -20,7 +20,6 @@ import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 /** Where it is to end. */
-const LEASE_S = 5;
 
 // Those without a browser come first: later it is there, and the sanitizers would wonder at it.
 
@@ -104,7 +103,7 @@ test("shows the sessions of every process as they come, are replaced and go", as
 });
 
 test("the sessions of a killed process go with its lease, and it says when its own process is away", async (browser) => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S, nodes: 2 });
+  await using cluster = await Cluster.start({ nodes: 2 });
   const port = freePort();
   await using _stays = await WsClient.establish(cluster.port(0), "stays");
   await using lost = new WsClient(cluster.port(1), "lost");
@@ -114,7 +113,10 @@ test("the sessions of a killed process go with its lease, and it says when its o
   const status = page.getByRole("status");
   await until(async () => await countOf(page) === 2, "both are shown");
 
-  cluster.servers[1]!.program.kill("SIGKILL");
+  await cluster.servers[1]!.program.stop("SIGKILL");
+  await lost.end();
+  assert.equal(await countOf(page), 2, "nobody knows yet");
+  await cluster.endLease(cluster.servers[1]!);
   await until(
     async () => (await rowsOf(page)).map(([client]) => client).join() === "stays",
     "the other is gone",
@@ -123,6 +125,7 @@ test("the sessions of a killed process go with its lease, and it says when its o
   await connect(page, "mine");
   await stateBecomes(page, "established");
   await own[Symbol.asyncDispose]();
+  await cluster.endLease(own);
   await until(async () => await status.textContent() === "Reconnecting", "it notices");
   await stateBecomes(page, "retrying");
   assert.match(await newestCard(page).locator(".meaning").innerText(), /broke/);
@@ -139,7 +142,7 @@ test("the sessions of a killed process go with its lease, and it says when its o
 });
 
 test("behind a balancer it goes on at another process when its own is killed", async (browser) => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   await using balancer = await Caddy.start({ upstreams: cluster.servers.map(({ port }) => port) });
   await using witness = await WsClient.establish(cluster.port(0), "witness");
   const page = await browser.open(urlOf(balancer.port));
@@ -148,7 +151,8 @@ test("behind a balancer it goes on at another process when its own is killed", a
     cluster.servers.map(({ port }) => metricOf(port, "solo_event_readers")),
   );
   const serving = readers.indexOf(1);
-  cluster.servers[serving]!.program.kill("SIGKILL");
+  await cluster.servers[serving]!.program.stop("SIGKILL");
+  await cluster.endLease(cluster.servers[serving]!);
   const witnessIsLost = serving === 0;
   await using late = await WsClient.establish(cluster.port((serving + 1) % 3), "late");
   const lateId = await late.sessionId;

@@ -9,8 +9,6 @@ import { startServer } from "../support/program.ts";
 import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-const LEASE_S = 5;
-
 /** The readers that a process takes at most, and of one address. */
 const MAX_READERS = 64;
 const MAX_READERS_OF_ADDRESS = 16;
@@ -59,7 +57,7 @@ Deno.test("/sessions as events: a reader that goes on at another process misses 
 });
 
 Deno.test("/sessions as events: the sessions of a killed process are closed with its lease", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start();
   const [doomed] = cluster.servers;
   const clients = await Promise.all(
     Array.from({ length: 300 }, (_, i) => WsClient.establish(doomed!.port, `client ${i}`)),
@@ -67,9 +65,10 @@ Deno.test("/sessions as events: the sessions of a killed process are closed with
   await using reader = await EventReader.connect(cluster.port(1));
   await reader.live();
   assert.equal(reader.sessions.size, 300);
-  doomed!.program.kill("SIGKILL");
-  while (reader.sessions.size > 0) await reader.next();
+  await doomed!.program.stop("SIGKILL");
   await Promise.all(clients.map(({ closed }) => closed));
+  await cluster.endLease(doomed!);
+  while (reader.sessions.size > 0) await reader.next();
 });
 
 Deno.test("/sessions as events: after a loss of Redis's data readers have the truth again", async () => {

@@ -2,15 +2,12 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
+import { Cluster, ENDING_LEASE_S, sessionsOf, untilListed, untilReady } from "../support/cluster.ts";
 import { unlessOlderRuntime } from "../support/program.ts";
 import { OPCODES, RawWebSocket } from "../support/raw_websocket.ts";
 import { TRANSPORTS } from "../support/transports.ts";
-import { until } from "../support/wait.ts";
+import { ENDING_LEASE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
-
-const LEASE_S = 6;
-const LEASE_MS = LEASE_S * 1000;
 
 const TRY_AGAIN = 1013;
 /** What a client sees where the process was too busy for a word before the lease was over. */
@@ -31,7 +28,7 @@ async function upgradeAnswer(
 }
 
 Deno.test("ws-server killed: its sessions are gone everywhere within one lease, and its clients can come back", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start({ leaseS: ENDING_LEASE_S });
   await using stays = await WsClient.establish(cluster.port(0), "stays");
   await using orphan = await WsClient.establish(cluster.port(1), "orphan");
   await untilListed(cluster.port(2), ["stays", "orphan"]);
@@ -39,7 +36,7 @@ Deno.test("ws-server killed: its sessions are gone everywhere within one lease, 
   assert.notEqual((await orphan.end()).code, 4409);
   const comeback = WsClient.establish(cluster.port(2), "orphan"); // while the lease of the dead lasts
   comeback.catch(() => {}); // it is awaited below
-  await cluster.redis.passes(LEASE_MS);
+  await cluster.redis.passes(ENDING_LEASE_MS);
   for (const index of [0, 2]) {
     assert.notEqual((await sessionsOf(cluster.port(index))).get("orphan"), await orphan.sessionId);
   }
@@ -53,7 +50,7 @@ Deno.test("ws-server killed: its sessions are gone everywhere within one lease, 
 });
 
 Deno.test("ws-server stopped for longer than the lease: it ends its sessions before it sends anything else", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start({ leaseS: ENDING_LEASE_S });
   const stopped = cluster.servers[1]!;
   using zombie = await RawWebSocket.connect(stopped.port, "kim");
   const { text: zombieId } = await zombie.text();
@@ -71,7 +68,7 @@ Deno.test("ws-server stopped for longer than the lease: it ends its sessions bef
   for (const socket of [zombie, other]) {
     assert.equal(await socket.frame(), undefined, "it is cut: there is no time left for a word");
   }
-  await until(async () => await statusOf(stopped.port, "/readyz") === 200, "it is ready again");
+  await untilReady(stopped.port);
   assert.equal((await sessionsOf(stopped.port)).get("kim"), await successor.sessionId);
   assert.notEqual(await successor.sessionId, zombieId);
   assert.equal(successor.isOpen, true);
@@ -81,13 +78,13 @@ Deno.test("ws-server stopped for longer than the lease: it ends its sessions bef
 });
 
 Deno.test("ws-server stopped for longer than the lease: not even a PING that is due comes before the end", async () => {
-  await using cluster = await Cluster.start({ leaseS: LEASE_S });
+  await using cluster = await Cluster.start({ leaseS: ENDING_LEASE_S });
   const stopped = cluster.servers[1]!;
   using silent = await RawWebSocket.connect(stopped.port, "silent", { answersPings: false });
   await silent.text();
   await delay(1000);
   stopped.program.kill("SIGSTOP");
-  await delay(LEASE_MS + 500); // a PING was due meanwhile
+  await delay(ENDING_LEASE_MS + 500); // a PING was due meanwhile
   const wokenAtMs = performance.now();
   stopped.program.kill("SIGCONT");
   for (let frame; (frame = await silent.frame()) !== undefined;) { // on a busy machine a PING came before
@@ -131,7 +128,7 @@ for (
   ] as const
 ) {
   Deno.test(`Redis ${how} for longer than the lease: sessions end with 1013, then all recovers by itself`, async () => {
-    await using cluster = await Cluster.start({ leaseS: LEASE_S });
+    await using cluster = await Cluster.start({ leaseS: ENDING_LEASE_S });
     const clients = await Promise.all(
       Array.from({ length: 9 }, (_, i) => WsClient.establish(cluster.port(i % 3), `client ${i}`)),
     );
@@ -149,7 +146,7 @@ for (
     }
     await back(cluster);
     for (const { port } of cluster.servers) {
-      await until(async () => await statusOf(port, "/readyz") === 200, "it is ready again");
+      await untilReady(port);
     }
     const again = await Promise.all(
       clients.map(({ clientId }, i) => WsClient.establish(cluster.port(i % 3), clientId)),

@@ -1,6 +1,7 @@
 /** What operators do with one session of a cluster, from whichever process. */
 
 import assert from "node:assert/strict";
+import { ENDING_LEASE_S } from "../support/cluster.ts";
 import {
   type Answer,
   ask,
@@ -14,7 +15,7 @@ import {
   UNKNOWN_ID,
 } from "../support/operator.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
-import { until } from "../support/wait.ts";
+import { ENDING_LEASE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 Deno.test("ws-server, operations: any process answers for the whole cluster", async () => {
@@ -166,8 +167,7 @@ Deno.test("ws-server, DELETE with block: one that reconnects at once never slips
 
 for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
   Deno.test(`ws-server, DELETE of a session whose process gets ${signal}: 200 when its lease is over, and not before`, async () => {
-    const leaseS = 4;
-    await using cluster = await startCluster({ leaseS });
+    await using cluster = await startCluster({ leaseS: ENDING_LEASE_S });
     const holder = cluster.servers[1]!;
     const { socket, sessionId } = await establish(holder.port, "kim");
     using _socket = socket;
@@ -180,7 +180,7 @@ for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
     assert.equal((await answer).status, 200);
     const leaseEnd = Number(await cluster.redis.command("ZSCORE", "{solo}:nodes", node)); // 0: swept
     const nowMs = Number(await cluster.redis.command("HGET", "{solo}:generation", "now"));
-    assert.ok(leaseEnd <= nowMs + leaseS * 1000 / 20, "the lease of its process is over");
+    assert.ok(leaseEnd <= nowMs + ENDING_LEASE_MS / 20, "the lease of its process is over");
     assert.equal(await statusOf(cluster.port(2), "GET", pathOf("kim")), 404);
     const { status, text } = await perhaps;
     assert.deepEqual([status, text.slice(0, 8)], [503, "perhaps:"]);
@@ -192,7 +192,7 @@ for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
 }
 
 Deno.test("ws-server, operations: a registry that does not answer is 503, and nothing is claimed", async () => {
-  await using cluster = await startCluster({ nodes: 1, leaseS: 8 });
+  await using cluster = await startCluster({ nodes: 1 });
   const { socket } = await establish(cluster.port(0), "kim");
   using _socket = socket;
   cluster.redis.freeze();

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { inRedis } from "../../lib/sessions/coordination.ts";
 import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { listed, TestCandidate } from "../support/candidate.ts";
+import { LASTING_LEASE_S } from "../support/cluster.ts";
 import { startServer } from "../support/program.ts";
 import { Redis } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { ENDING_LEASE_MS, LASTING_LEASE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 const PAGE = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
-const LEASE_MS = 1000;
 
 /** What a process of that version keeps in Redis: the same, under other names. It has a lease that it renews, and a session of kim. */
 class OldProcess implements AsyncDisposable {
@@ -21,7 +21,7 @@ class OldProcess implements AsyncDisposable {
     this.#renewals = this.#goOn();
   }
 
-  static async start(redis: Redis, node: string, leaseMs = LEASE_MS): Promise<OldProcess> {
+  static async start(redis: Redis, node: string, leaseMs = LASTING_LEASE_MS): Promise<OldProcess> {
     const old = new OldProcess(redis, node, leaseMs);
     await until(
       async () => await redis.command("ZSCORE", "solo:nodes", node) !== "",
@@ -58,17 +58,24 @@ class OldProcess implements AsyncDisposable {
   }
 }
 
+/** Waits until a process has renewed its lease, and was told what others there are. */
+async function renews(redis: Redis, node: string): Promise<void> {
+  const end = () => redis.command("ZSCORE", "{solo}:nodes", node);
+  const before = await end();
+  await until(async () => await end() !== before, `${node} renews its lease`);
+}
+
 Deno.test("RedisRegistry: beside processes without a hash tag none takes a session, until the last has left", async () => {
   await using redis = await Redis.start();
   await using first = await OldProcess.start(redis, "first");
   await using second = await OldProcess.start(redis, "second");
-  await using service = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
+  await using service = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
   assert.equal(service.registry.state, "preceded");
   const early = new TestCandidate("kim");
   service.registry.claim(early);
   assert.equal(early.reason?.kind, "lease-lost", "it is turned away");
   await first.leave();
-  await redis.passes(2 * LEASE_MS);
+  for (let renewals = 0; renewals < 2; renewals++) await renews(redis, service.registry.node);
   assert.equal(service.registry.state, "preceded", "one is still there");
   await second.leave();
   await until(() => service.registry.state === "ready", "it takes sessions");
@@ -79,15 +86,15 @@ Deno.test("RedisRegistry: beside processes without a hash tag none takes a sessi
 
 Deno.test("RedisRegistry: the lease of a process without a hash tag that has died is over when nobody has renewed it", async () => {
   await using redis = await Redis.start();
-  await using old = await OldProcess.start(redis, "old");
-  await using service = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
+  await using old = await OldProcess.start(redis, "old", ENDING_LEASE_MS);
+  await using service = await inRedis({ url: redis.url, leaseMs: ENDING_LEASE_MS });
   assert.equal(service.registry.state, "preceded");
   await old.die();
   await until(() => service.registry.state === "ready", "it takes sessions");
 });
 
 Deno.test("RedisRegistry: after a loss of all data it waits for processes without a hash tag that are still to come back", async () => {
-  const leaseMs = 4 * LEASE_MS; // there must be time to come back in
+  const leaseMs = ENDING_LEASE_MS;
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old", leaseMs);
   await using service = await inRedis({ url: redis.url, leaseMs });
@@ -95,7 +102,6 @@ Deno.test("RedisRegistry: after a loss of all data it waits for processes withou
   await redis.command("FLUSHALL");
   const settlesAt = async () => Number(await redis.command("HGET", "{solo}:generation", "settles_at"));
   await until(async () => await settlesAt() > 0, "the loss is noticed");
-  await redis.passes(leaseMs / 4);
   await using again = await OldProcess.start(redis, "old", leaseMs);
   await redis.passes(leaseMs);
   assert.equal(service.registry.state, "preceded");
@@ -106,7 +112,8 @@ Deno.test("RedisRegistry: after a loss of all data it waits for processes withou
 Deno.test("ws-server: beside a process of an older version it says why it takes no clients", async () => {
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old");
-  await using server = await startServer("ws-server", ["--redis", redis.url, "--lease", "1"]);
+  const flags = ["--redis", redis.url, "--lease", String(LASTING_LEASE_S)];
+  await using server = await startServer("ws-server", flags);
   const ask = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
     return { status: response.status, text: await response.text() };
@@ -129,7 +136,7 @@ Deno.test("docs/operations.md: what a version without a hash tag has left can be
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old");
   await old.leave();
-  await using service = await inRedis({ url: redis.url, leaseMs: LEASE_MS });
+  await using service = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
   const kim = new TestCandidate("kim");
   service.registry.claim(kim);
   await kim.reaches("established");

@@ -4,11 +4,14 @@ import { freePort } from "./ports.ts";
 import { Redis } from "./redis.ts";
 import { type Server, startServer } from "./program.ts";
 import { IN_TURN } from "./transports.ts";
-import { LASTING_LEASE_MS, until } from "./wait.ts";
+import { ENDING_LEASE_MS, LASTING_LEASE_MS, until } from "./wait.ts";
 import { WsClient } from "./ws_client.ts";
 
 /** For tests in which no lease is to end, s. */
 export const LASTING_LEASE_S = LASTING_LEASE_MS / 1000;
+
+/** For tests in which one ends by itself, s. */
+export const ENDING_LEASE_S = ENDING_LEASE_MS / 1000;
 
 export interface ClusterOptions {
   /** How many processes. @default 3 */
@@ -40,6 +43,7 @@ export class Cluster implements AsyncDisposable {
       const adding = Array.from({ length: nodes }, () => cluster.add());
       await Promise.allSettled(adding); // what is still being started when another has failed has to be ended too
       await Promise.all(adding);
+      for (const { port } of cluster.servers) await untilReady(port);
       // on a new Redis the first session waits until it is clear that no older process holds one
       const first = await WsClient.establish(cluster.port(0), "first");
       await first[Symbol.asyncDispose]();
@@ -65,6 +69,12 @@ export class Cluster implements AsyncDisposable {
     return server;
   }
 
+  /** The lease of a process that was killed is over: with that leases can be long for those that live. */
+  async endLease({ program }: Server): Promise<void> {
+    const [, node] = await program.line(/node (\w+) takes sessions/);
+    await this.redis.endLease(node!);
+  }
+
   port(index: number): number {
     return this.servers[index]!.port;
   }
@@ -77,6 +87,16 @@ export class Cluster implements AsyncDisposable {
     await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
     await this.redis[Symbol.asyncDispose]();
   }
+}
+
+/** Waits until a process takes clients. */
+export async function untilReady(port: number): Promise<void> {
+  let answer = "";
+  await until(async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+    answer = await response.text();
+    return response.ok;
+  }, () => `a ws-server is ready, and does not say: ${answer}`);
 }
 
 /**

@@ -58,7 +58,7 @@ export class GhostNode implements AsyncDisposable {
   /** It has died, and its lease is over: with that nobody has to wait for it, and leases can be long for those that live. */
   async expire(): Promise<void> {
     await this.die();
-    await this.#redis.command("ZADD", "{solo}:nodes", "XX", "0", this.node);
+    await this.#redis.endLease(this.node);
   }
 
   /** Takes the lease that all of the service have. */

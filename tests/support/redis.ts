@@ -96,6 +96,11 @@ export class Redis implements AsyncDisposable {
     await until(async () => await nowMs() >= end, `${ms} ms have passed`);
   }
 
+  /** The lease of a node is over; for one whose process is dead, so that nobody has to wait for it. */
+  async endLease(node: string): Promise<void> {
+    await this.command("ZADD", "{solo}:nodes", "XX", "0", node);
+  }
+
   /** One command by `redis-cli`, its answer as text. */
   async command(...args: string[]): Promise<string> {
     const { stdout } = await new Deno.Command("redis-cli", {

@@ -7,6 +7,9 @@ export const PATIENCE_MS = 60_000;
 /** A lease that a process keeps on the busiest machine, for tests in which none is to end, ms. */
 export const LASTING_LEASE_MS = 30_000;
 
+/** A lease that is to end while others keep theirs, on a busy machine too, ms. */
+export const ENDING_LEASE_MS = 10_000;
+
 /**
  * Asks for a count until it is what it has to be. How long that takes is no matter while it goes on: only one that stands still
  * for `PATIENCE_MS` is given up.
