@@ -32,6 +32,9 @@ interface KnownNode {
  */
 const ELECTION_MS = 4_000;
 
+/** While a cluster is being made no Redis is to take another for dead because a machine is busy: it would never be complete. */
+const MAKING_NODE_TIMEOUT_MS = 4_000;
+
 /** A replica that is told to take over gives up after this: the others vote only so often. */
 const FORCING_MS = 5_000;
 
@@ -63,7 +66,8 @@ export class RedisCluster implements Replicated {
           ...(isNamed(tls) ? ["--cluster-preferred-endpoint-type", "hostname"] : []),
           ...["--cluster-enabled", "yes", "--cluster-port", String(freePort())],
           ...["--dir", folder, "--dbfilename", `${port}.rdb`],
-          ...["--cluster-config-file", `${port}.conf`, "--cluster-node-timeout", String(nodeTimeoutMs)],
+          ...["--cluster-config-file", `${port}.conf`],
+          ...["--cluster-node-timeout", String(MAKING_NODE_TIMEOUT_MS)],
           ...["--repl-diskless-sync-delay", "0"],
           ...args,
         ],
@@ -72,7 +76,7 @@ export class RedisCluster implements Replicated {
     const cluster = new RedisCluster(folder, redises);
     try {
       const addresses = redises.map(({ port }) => `127.0.0.1:${port}`);
-      await redises[0]!.command(
+      const said = await redises[0]!.command(
         "--cluster",
         "create",
         ...addresses,
@@ -85,7 +89,10 @@ export class RedisCluster implements Replicated {
         return views.every((nodes) =>
           nodes.filter(({ primary, slots }) => !primary || slots.length > 0).length === 6
         );
-      }, "all know of each other");
+      }, () => `all know of each other; redis-cli said: ${said}`);
+      for (const redis of redises) {
+        await redis.command("CONFIG", "SET", "cluster-node-timeout", String(nodeTimeoutMs));
+      }
       await cluster.complete();
       await (await cluster.owner()).redis.beKnown();
       return cluster;
