@@ -109,7 +109,12 @@ export async function sessionsOf(port: number, operatorToken = ""): Promise<Map<
   let body = "";
   await until(async () => {
     response = await fetch(`http://127.0.0.1:${port}/sessions`, { headers });
-    body = await response.text();
+    try {
+      body = await response.text();
+    } catch (error) { // it had begun, and has its next part from Redis late
+      body = String(error);
+      return false;
+    }
     return response.status !== 503;
   }, () => `/sessions can say it: ${body}`);
   if (!response.ok) throw new Error(`/sessions answered ${response.status}: ${body}`);
