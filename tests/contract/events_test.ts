@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import type { FollowItem, SessionEvent } from "../../lib/sessions/events/events.ts";
-import { type Coordination, inMemory, inRedis } from "../../lib/sessions/coordination.ts";
+import { type Coordination, inMemory } from "../../lib/sessions/coordination.ts";
 import { MemoryEvents } from "../../lib/sessions/events/memory_events.ts";
 import { toJson } from "../../lib/sessions/session_entry.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
+import { joined } from "../support/joined.ts";
 import { Redis } from "../support/redis.ts";
 import { established as establishedIn } from "../support/registries.ts";
-import { LASTING_LEASE_MS, until } from "../support/wait.ts";
+import { until } from "../support/wait.ts";
 
 /** Where a suite runs: `here` and `there` are two processes of one service, or the same one. */
 interface Place {
@@ -24,8 +25,8 @@ const STORES: Record<string, (body: (place: Place) => Promise<void>) => Promise<
   },
   "RedisEvents, two processes": async (body) => {
     await using redis = await Redis.start();
-    await using here = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
-    await using there = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+    await using here = await joined({ url: redis.url });
+    await using there = await joined({ url: redis.url });
     await body({ here, there });
   },
 };

@@ -5,13 +5,14 @@ import { inRedis } from "../../lib/sessions/coordination.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
+import { joined } from "../support/joined.ts";
 import { runProgram, startServer } from "../support/program.ts";
 import { freePort } from "../support/ports.ts";
 import { Redis } from "../support/redis.ts";
 import { blocks, clusterRights, PASSWORD, serviceUser } from "../support/redis_access_page.ts";
 import { RedisCluster } from "../support/redis_cluster.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { LASTING_LEASE_MS, PATIENCE_MS, until } from "../support/wait.ts";
+import { LASTING_LEASE_MS, until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 /** A Redis with the user of the page; its default user stays, for the test to look. */
@@ -45,8 +46,8 @@ function urlOf(redis: Redis, user = "solo", password = PASSWORD): string {
 /** All that a service ever asks of its Redis. */
 async function liveThrough(redis: Redis): Promise<void> {
   const url = urlOf(redis);
-  await using here = await inRedis({ url, leaseMs: LASTING_LEASE_MS });
-  await using there = await inRedis({ url, leaseMs: LASTING_LEASE_MS });
+  await using here = await joined({ url });
+  await using there = await joined({ url });
   await using follower = await Follower.start(here);
   const [first, second, third] = Array.from({ length: 3 }, () => new TestCandidate("kim"));
   here.registry.claim(first!);
@@ -113,7 +114,7 @@ Deno.test("docs/redis-access.md: its user may do all that a service does, and ha
 Deno.test("docs/redis-access.md: in a cluster its user needs the three rights that the page names beside", async () => {
   await using cluster = await RedisCluster.start({ args: ["--user", ...serviceUser(), ...clusterRights()] });
   const url = cluster.url.replace("//", `//solo:${PASSWORD}@`);
-  await using service = await inRedis({ url, startTimeoutMs: PATIENCE_MS });
+  await using service = await joined({ url });
   const kim = new TestCandidate("kim");
   service.registry.claim(kim);
   await kim.reaches("established");

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import type { FollowItem } from "../../lib/sessions/events/events.ts";
-import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
+import type { Coordination } from "../../lib/sessions/coordination.ts";
 import { sessionIds, TestCandidate } from "../support/candidate.ts";
 import { Follower } from "../support/follower.ts";
 import { GhostNode } from "../support/ghosts.ts";
+import { joined } from "../support/joined.ts";
 import { Redis } from "../support/redis.ts";
 import { LASTING_LEASE_MS } from "../support/wait.ts";
 
@@ -26,7 +27,7 @@ async function itemsUntil(follower: Follower, kind: FollowItem["kind"]): Promise
 
 Deno.test("RedisEvents: a connection that is cut costs no event", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
   await established(a, "kim");
   await using follower = await Follower.start(a);
   await redis.command("CLIENT", "KILL", "TYPE", "normal");
@@ -38,8 +39,8 @@ Deno.test("RedisEvents: a connection that is cut costs no event", async () => {
 
 Deno.test("RedisEvents: after a loss of data there is a new position, when everyone is listed again", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
-  await using b = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
+  await using b = await joined({ url: redis.url });
   const kim = await established(a, "kim");
   const lee = await established(b, "lee");
   await using follower = await Follower.start(a);
@@ -57,7 +58,7 @@ for (
 ) {
   Deno.test(`RedisEvents: when Redis was ${how}, followers know all that is so again`, async () => {
     await using redis = await Redis.start();
-    await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+    await using a = await joined({ url: redis.url });
     const known = new Set([(await established(a, "kim")).sessionId]);
     await using follower = await Follower.start(a);
     await away(redis);
@@ -80,7 +81,7 @@ for (
 
 Deno.test("RedisEvents: the sessions of a dead node are closed after its lease", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
   await established(a, "first");
   await using ghost = await GhostNode.start(redis, LASTING_LEASE_MS);
   await Promise.all(Array.from({ length: 1000 }, (_, i) => ghost.claim(`ghost ${i}`)));
@@ -92,7 +93,7 @@ Deno.test("RedisEvents: the sessions of a dead node are closed after its lease",
 
 Deno.test("RedisEvents: one that waited for a dead node's session replaces it", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
   await established(a, "first");
   await using ghost = await GhostNode.start(redis, LASTING_LEASE_MS);
   await ghost.claim("ghost 0");
@@ -123,7 +124,7 @@ Deno.test("RedisEvents: a claim that takes the place of a dead node's session te
 
 Deno.test("RedisEvents: a follower behind whom the history was cut gets a new position, and no events with a gap", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
   await established(a, "first");
   await using follower = await Follower.start(a);
   await fill(redis, 30_000); // it reads only when it is asked
@@ -134,7 +135,7 @@ Deno.test("RedisEvents: a follower behind whom the history was cut gets a new po
 
 Deno.test("RedisEvents: a history in which data was lost is none", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
   await using follower = await Follower.start(a);
   await established(a, "kim");
   const [before] = await follower.events(1);
@@ -146,7 +147,7 @@ Deno.test("RedisEvents: a history in which data was lost is none", async () => {
 
 Deno.test("RedisEvents: the stream in Redis does not grow without end", async () => {
   await using redis = await Redis.start();
-  await using a = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using a = await joined({ url: redis.url });
   await established(a, "first");
   await fill(redis, 30_000);
   await established(a, "next");

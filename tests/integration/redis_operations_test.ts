@@ -1,14 +1,15 @@
 /** Operations on one client's sessions with a real Redis: what they cost, what is lost on the way, and what data loss leaves. */
 
 import assert from "node:assert/strict";
-import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
+import type { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import { TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
+import { joinedRegistry } from "../support/joined.ts";
 import { Redis } from "../support/redis.ts";
 import { LASTING_LEASE_MS, until } from "../support/wait.ts";
 
 function start(redis: Redis): Promise<RedisRegistry> {
-  return RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  return joinedRegistry({ url: redis.url });
 }
 
 async function established(registry: RedisRegistry, clientId: string): Promise<TestCandidate> {

@@ -7,12 +7,13 @@ import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { Proxy } from "../chaos/proxy.ts";
 import { listed, sessionIds, TestCandidate } from "../support/candidate.ts";
 import { GhostNode } from "../support/ghosts.ts";
+import { joinedRegistry } from "../support/joined.ts";
 import { Redis } from "../support/redis.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { ENDING_LEASE_MS, LASTING_LEASE_MS, PATIENCE_MS, until } from "../support/wait.ts";
+import { ENDING_LEASE_MS, LASTING_LEASE_MS, until } from "../support/wait.ts";
 
 function start(redis: Redis, leaseMs: number): Promise<RedisRegistry> {
-  return RedisRegistry.start({ url: redis.url, leaseMs });
+  return joinedRegistry({ url: redis.url, leaseMs });
 }
 
 /** Waits until a process has been told of every other, so that it is a witness of them after a loss of the data. */
@@ -292,7 +293,7 @@ Deno.test("RedisRegistry: a message that got lost with the connection is made up
 Deno.test("RedisRegistry: a claim that comes late, by a connection that was given up, has no effect", async () => {
   await using redis = await Redis.start();
   await using way = new Proxy(redis.port);
-  await using a = await RedisRegistry.start({
+  await using a = await joinedRegistry({
     url: `redis://127.0.0.1:${way.port}`,
     leaseMs: ENDING_LEASE_MS,
   });
@@ -317,7 +318,7 @@ Deno.test("RedisRegistry: a process has its lease though each answer of Redis ta
   await using way = new Proxy(redis.port);
   way.mode = { kind: "delay", ms: 80 }; // there, and back again
   const url = `redis://127.0.0.1:${way.port}`;
-  await using a = await RedisRegistry.start({ url, leaseMs: 4000, startTimeoutMs: PATIENCE_MS });
+  await using a = await joinedRegistry({ url, leaseMs: 4000 });
   await established(a, "kim");
 });
 
@@ -365,8 +366,8 @@ Deno.test("RedisRegistry: an entry without a socket gives way to a claim", async
 Deno.test("RedisRegistry: two services with different prefixes share a Redis and nothing else", async () => {
   await using redis = await Redis.start();
   for (const prefix of ["one", "two"]) await redis.beKnown(prefix);
-  await using a = await RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS, prefix: "one" });
-  await using b = await RedisRegistry.start({ url: redis.url, leaseMs: LASTING_LEASE_MS, prefix: "two" });
+  await using a = await joinedRegistry({ url: redis.url, prefix: "one" });
+  await using b = await joinedRegistry({ url: redis.url, prefix: "two" });
   const ours = await established(a, "kim");
   await established(b, "kim");
   assert.equal(ours.state, "established");

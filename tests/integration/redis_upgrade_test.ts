@@ -1,10 +1,10 @@
 /** The upgrade of docs/operations.md from a version whose keys have no hash tag. */
 
 import assert from "node:assert/strict";
-import { inRedis } from "../../lib/sessions/coordination.ts";
 import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { listed, TestCandidate } from "../support/candidate.ts";
 import { LASTING_LEASE_S } from "../support/cluster.ts";
+import { joined } from "../support/joined.ts";
 import { startServer } from "../support/program.ts";
 import { Redis } from "../support/redis.ts";
 import { ENDING_LEASE_MS, LASTING_LEASE_MS, until } from "../support/wait.ts";
@@ -69,7 +69,7 @@ Deno.test("RedisRegistry: beside processes without a hash tag none takes a sessi
   await using redis = await Redis.start();
   await using first = await OldProcess.start(redis, "first");
   await using second = await OldProcess.start(redis, "second");
-  await using service = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using service = await joined({ url: redis.url });
   assert.equal(service.registry.state, "preceded");
   const early = new TestCandidate("kim");
   service.registry.claim(early);
@@ -87,7 +87,7 @@ Deno.test("RedisRegistry: beside processes without a hash tag none takes a sessi
 Deno.test("RedisRegistry: the lease of a process without a hash tag that has died is over when nobody has renewed it", async () => {
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old", ENDING_LEASE_MS);
-  await using service = await inRedis({ url: redis.url, leaseMs: ENDING_LEASE_MS });
+  await using service = await joined({ url: redis.url, leaseMs: ENDING_LEASE_MS });
   assert.equal(service.registry.state, "preceded");
   await old.die();
   await until(() => service.registry.state === "ready", "it takes sessions");
@@ -97,7 +97,7 @@ Deno.test("RedisRegistry: after a loss of all data it waits for processes withou
   const leaseMs = ENDING_LEASE_MS;
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old", leaseMs);
-  await using service = await inRedis({ url: redis.url, leaseMs });
+  await using service = await joined({ url: redis.url, leaseMs });
   await old.die(); // it is out of touch with Redis, and has its sessions until its lease is over
   await redis.command("FLUSHALL");
   const settlesAt = async () => Number(await redis.command("HGET", "{solo}:generation", "settles_at"));
@@ -136,7 +136,7 @@ Deno.test("docs/operations.md: what a version without a hash tag has left can be
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old");
   await old.leave();
-  await using service = await inRedis({ url: redis.url, leaseMs: LASTING_LEASE_MS });
+  await using service = await joined({ url: redis.url });
   const kim = new TestCandidate("kim");
   service.registry.claim(kim);
   await kim.reaches("established");

@@ -1,10 +1,11 @@
 /** What a service goes through when its Redis fails over. */
 
 import assert from "node:assert/strict";
-import { type Coordination, inRedis } from "../../lib/sessions/coordination.ts";
+import type { Coordination } from "../../lib/sessions/coordination.ts";
 import type { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import { listed, TestCandidate } from "./candidate.ts";
 import { Follower } from "./follower.ts";
+import { joined } from "./joined.ts";
 import type { Redis } from "./redis.ts";
 import { until } from "./wait.ts";
 
@@ -22,8 +23,8 @@ export class Service implements AsyncDisposable {
   ) {}
 
   static async start(url: string): Promise<Service> {
-    const options = { url, leaseMs: LEASE_MS, startTimeoutMs: LEASE_MS };
-    const [here, there] = await Promise.all([inRedis(options), inRedis(options)]);
+    const options = { url, leaseMs: LEASE_MS };
+    const [here, there] = await Promise.all([joined(options), joined(options)]);
     const [kim, lee] = [new TestCandidate("kim"), new TestCandidate("lee")];
     here.registry.claim(kim);
     there.registry.claim(lee);

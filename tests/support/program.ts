@@ -114,7 +114,10 @@ export async function startServer(
     } catch (error) {
       await program[Symbol.asyncDispose]();
       // on a busy machine Redis may need longer than a start waits for it: whoever supervises a server starts it again
-      if (!/accepts connections but does not answer/.test(program.text.stderr) || starts >= MAX_STARTS) {
+      if (
+        !/accepts connections but does not answer|Connection timeout/.test(program.text.stderr) ||
+        starts >= MAX_STARTS
+      ) {
         throw error;
       }
     }

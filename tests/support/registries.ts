@@ -1,11 +1,10 @@
 /** The registries, for suites that hold them to one contract. */
 
 import { MemoryRegistry } from "../../lib/sessions/registry/memory_registry.ts";
-import { RedisRegistry } from "../../lib/sessions/registry/redis/redis_registry.ts";
 import type { SessionRegistry } from "../../lib/sessions/registry/registry.ts";
 import { TestCandidate } from "./candidate.ts";
+import { joinedRegistry } from "./joined.ts";
 import { Redis } from "./redis.ts";
-import { LASTING_LEASE_MS } from "./wait.ts";
 
 /** Where a suite runs: `here` and `there` are two processes of one service, or the same one. */
 export interface Place {
@@ -25,17 +24,13 @@ const STORES: Record<string, (body: (place: Place) => Promise<void>, settings: S
   },
   "RedisRegistry, one process": async (body, settings) => {
     await using redis = await Redis.start();
-    await using registry = await RedisRegistry.start({
-      ...settings,
-      url: redis.url,
-      leaseMs: LASTING_LEASE_MS,
-    });
+    await using registry = await joinedRegistry({ ...settings, url: redis.url });
     await body({ here: registry, there: registry });
   },
   "RedisRegistry, two processes": async (body, settings) => {
     await using redis = await Redis.start();
-    await using here = await RedisRegistry.start({ ...settings, url: redis.url, leaseMs: LASTING_LEASE_MS });
-    await using there = await RedisRegistry.start({ ...settings, url: redis.url, leaseMs: LASTING_LEASE_MS });
+    await using here = await joinedRegistry({ ...settings, url: redis.url });
+    await using there = await joinedRegistry({ ...settings, url: redis.url });
     await body({ here, there });
   },
 };
