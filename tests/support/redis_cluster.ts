@@ -22,6 +22,8 @@ interface KnownNode {
   /** The id of the primary that a replica follows. */
   follows: string;
   alive: boolean;
+  /** They have talked to each other. */
+  met: boolean;
   /** Ranges and single ones. */
   slots: string[];
 }
@@ -32,8 +34,8 @@ interface KnownNode {
  */
 const ELECTION_MS = 4_000;
 
-/** While a cluster is being made no Redis is to take another for dead because a machine is busy: it would never be complete. */
-const MAKING_NODE_TIMEOUT_MS = 4_000;
+/** A third of all slots, for each primary. */
+const SLOTS = [[0, 5460], [5461, 10_922], [10_923, 16_383]] as const;
 
 /** A replica that is told to take over gives up after this: the others vote only so often. */
 const FORCING_MS = 5_000;
@@ -54,7 +56,8 @@ export class RedisCluster implements Replicated {
     { nodeTimeoutMs = 1000, args = [], tls }: RedisClusterOptions = {},
   ): Promise<RedisCluster> {
     const folder = await Deno.makeTempDir({ prefix: "solo-cluster-" });
-    const redises = await Redis.startAll(Array.from({ length: 6 }, () => {
+    const buses = Array.from({ length: 6 }, freePort);
+    const redises = await Redis.startAll(buses.map((bus) => {
       const port = freePort();
       return {
         port,
@@ -64,10 +67,9 @@ export class RedisCluster implements Replicated {
           ...(tls ? ["--tls-cluster", "yes"] : []),
           ...(isNamed(tls) ? ["--cluster-announce-hostname", tls.host] : []),
           ...(isNamed(tls) ? ["--cluster-preferred-endpoint-type", "hostname"] : []),
-          ...["--cluster-enabled", "yes", "--cluster-port", String(freePort())],
+          ...["--cluster-enabled", "yes", "--cluster-port", String(bus)],
           ...["--dir", folder, "--dbfilename", `${port}.rdb`],
-          ...["--cluster-config-file", `${port}.conf`],
-          ...["--cluster-node-timeout", String(MAKING_NODE_TIMEOUT_MS)],
+          ...["--cluster-config-file", `${port}.conf`, "--cluster-node-timeout", String(nodeTimeoutMs)],
           ...["--repl-diskless-sync-delay", "0"],
           ...args,
         ],
@@ -75,24 +77,7 @@ export class RedisCluster implements Replicated {
     }));
     const cluster = new RedisCluster(folder, redises);
     try {
-      const addresses = redises.map(({ port }) => `127.0.0.1:${port}`);
-      const said = await redises[0]!.command(
-        "--cluster",
-        "create",
-        ...addresses,
-        "--cluster-replicas",
-        "1",
-        "--cluster-yes",
-      );
-      await until(async () => {
-        const views = await Promise.all(redises.map((redis) => cluster.#nodes(redis)));
-        return views.every((nodes) =>
-          nodes.filter(({ primary, slots }) => !primary || slots.length > 0).length === 6
-        );
-      }, () => `all know of each other; redis-cli said: ${said}`);
-      for (const redis of redises) {
-        await redis.command("CONFIG", "SET", "cluster-node-timeout", String(nodeTimeoutMs));
-      }
+      await cluster.#make(buses);
       await cluster.complete();
       await (await cluster.owner()).redis.beKnown();
       return cluster;
@@ -193,6 +178,40 @@ export class RedisCluster implements Replicated {
     await Deno.remove(this.#folder, { recursive: true });
   }
 
+  /**
+   * Makes one of them. `redis-cli --cluster create` would do it with each command once: where a Redis is too busy to hear of
+   * another in time, it waits for ever.
+   */
+  async #make(buses: number[]): Promise<void> {
+    const [first, ...others] = this.redises;
+    for (const [i, redis] of this.redises.entries()) {
+      await redis.command("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
+      if (i < SLOTS.length) await redis.command("CLUSTER", "ADDSLOTSRANGE", ...SLOTS[i]!.map(String));
+    }
+    const knowAll = async () => {
+      const views = await Promise.all(this.redises.map((redis) => this.#nodes(redis)));
+      return views.every((nodes) => nodes.filter(({ met }) => met).length === this.redises.length);
+    };
+    await until(async () => {
+      for (const [i, { port }] of others.entries()) {
+        await first!.command("CLUSTER", "MEET", "127.0.0.1", String(port), String(buses[i + 1]));
+      }
+      return await knowAll();
+    }, "all know of each other");
+    for (const [i, { port }] of this.redises.slice(0, SLOTS.length).entries()) {
+      const replica = this.redises[i + SLOTS.length]!;
+      const { id } = (await this.#nodes(replica)).find(({ redis }) => redis.port === port)!;
+      await until(
+        async () => await replica.command("CLUSTER", "REPLICATE", id) === "OK",
+        "a replica follows its primary",
+      );
+    }
+    await until(async () => {
+      const views = await Promise.all(this.redises.map((redis) => this.#nodes(redis)));
+      return views.every((nodes) => nodes.filter(({ follows }) => follows !== "-").length === SLOTS.length);
+    }, "all know of the replicas");
+  }
+
   /** Whom this one knows; none where it does not answer. */
   async #nodes(redis: Redis): Promise<KnownNode[]> {
     const text = await redis.command("CLUSTER", "NODES");
@@ -205,7 +224,9 @@ export class RedisCluster implements Replicated {
       ];
       const known = this.redises.find(({ port }) => address.includes(`:${port}@`));
       const primary = flags.includes("master");
-      return known ? [{ redis: known, id, primary, follows, alive: !flags.includes("fail"), slots }] : [];
+      if (!known) return [];
+      const [alive, met] = [!flags.includes("fail"), !flags.includes("handshake")];
+      return [{ redis: known, id, primary, follows, alive, met, slots }];
     });
   }
 }
