@@ -17,6 +17,9 @@ const OPTIONS: RunOptions = {
   clients: 30,
 };
 
+/** How often servers that are broken are tried: on a busy machine there may be no time for it to show at first. */
+const MAX_RUNS = 5;
+
 /** Other tests run beside these, and a server that gets no time cuts nobody. */
 const OTHERS_MS = 10_000;
 
@@ -48,9 +51,13 @@ for (
 
 for (const sabotage of SABOTAGE_KINDS) {
   Deno.test(`chaos: servers with the sabotage "${sabotage}" are found to break promise 1`, async () => {
-    const options = { ...OPTIONS, sabotage };
-    const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
-    const overlaps = violations.filter(({ promise }) => promise === 1).map(({ overlapMs }) => overlapMs!);
-    assert.ok(Math.max(0, ...overlaps) > 100, `overlaps, ms: ${overlaps.map(Math.round).join(", ")}`);
+    const longest: number[] = [];
+    while (Math.max(0, ...longest) <= 100) {
+      assert.ok(longest.length < MAX_RUNS, `longest overlaps, ms: ${longest.map(Math.round).join(", ")}`);
+      const options = { ...OPTIONS, seed: useSeed(String(longest.length + 1)), sabotage };
+      const { violations } = check(await run(options), { ...options, othersMs: OTHERS_MS });
+      const overlaps = violations.filter(({ promise }) => promise === 1).map(({ overlapMs }) => overlapMs!);
+      longest.push(Math.max(0, ...overlaps));
+    }
   });
 }
