@@ -200,7 +200,7 @@ export class RedisCluster implements Replicated {
     }, "all know of each other");
     for (const [i, { port }] of this.redises.slice(0, SLOTS.length).entries()) {
       const replica = this.redises[i + SLOTS.length]!;
-      const { id } = (await this.#nodes(replica)).find(({ redis }) => redis.port === port)!;
+      const { id } = (await this.#nodes(replica)).find(({ redis, met }) => met && redis.port === port)!;
       await until(
         async () => await replica.command("CLUSTER", "REPLICATE", id) === "OK",
         "a replica follows its primary",
