@@ -73,10 +73,7 @@ async function failuresOf(transport: TransportName): Promise<string[]> {
         await new Promise((resolve) => setTimeout(resolve, 1000));
       }
       await talker.send(OPCODES.ping, "are you there?");
-      let frame = await talker.frame();
-      while (frame?.opcode === OPCODES.ping) frame = await talker.frame(); // on a busy machine one was due
-      assert.equal(frame?.opcode, OPCODES.pong);
-      assert.equal(new TextDecoder().decode(frame!.payload), "are you there?");
+      assert.equal(await talker.pong(), "are you there?");
     },
 
     "a client frozen by SIGSTOP is cut, and its session deleted": async () => {

@@ -127,16 +127,24 @@ export class RawWebSocket implements Disposable {
     return this.#frames.shift();
   }
 
+  /** The next frame but for PINGs, which come where a busy machine has taken its time. */
+  async #message(timeoutMs?: number): Promise<Frame | undefined> {
+    while (true) {
+      const frame = await this.frame(timeoutMs);
+      if (frame?.opcode !== OPCODES.ping) return frame;
+    }
+  }
+
   /** The next text, which is the session_id when it is the first. */
   async text(timeoutMs?: number): Promise<{ text: string; atMs: number }> {
-    const frame = await this.frame(timeoutMs);
+    const frame = await this.#message(timeoutMs);
     if (frame?.opcode !== OPCODES.text) throw new Error(`expected a text, got ${describe(frame)}`);
     return { text: new TextDecoder().decode(frame.payload), atMs: frame.atMs };
   }
 
   /** The close frame, which is to be next. */
   async close(timeoutMs?: number): Promise<{ code: number; reason: string; atMs: number }> {
-    const frame = await this.frame(timeoutMs);
+    const frame = await this.#message(timeoutMs);
     if (frame?.opcode !== OPCODES.close) throw new Error(`expected a close, got ${describe(frame)}`);
     const code = frame.payload.length < 2
       ? 1005
@@ -146,7 +154,7 @@ export class RawWebSocket implements Disposable {
 
   /** What the PONG says that is to be next. */
   async pong(): Promise<string> {
-    const frame = await this.frame();
+    const frame = await this.#message();
     if (frame?.opcode !== OPCODES.pong) throw new Error(`expected a PONG, got ${describe(frame)}`);
     return new TextDecoder().decode(frame.payload);
   }
