@@ -110,14 +110,17 @@ class Checker {
 
   // ---- 2: the newest survives -------------------------------------------------------------------------------------
 
-  /** Nobody is replaced but by one that may have come later. */
+  /**
+   * Nobody is replaced but by one that may have come later. One that was never answered may have been let in, too: by a process
+   * that was killed before it could say so.
+   */
   #newestWins(connections: Connection[]): void {
     for (const replaced of connections) {
       if (replaced.closeCode !== REPLACED) continue;
       const newer = connections.some((other) =>
         other !== replaced && other.connectAt < replaced.closeAt &&
         other.establishedAt >= replaced.connectAt &&
-        (other.status === 101 || !reads(other) || other.leaveAt < other.answerAt)
+        (other.status === 101 || other.status === undefined)
       );
       if (!newer) {
         this.trial.violation(2, replaced.closeAt, `${name(replaced)} is replaced, and nobody came after it`);

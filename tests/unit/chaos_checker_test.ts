@@ -83,6 +83,17 @@ Deno.test("check: a stopped process may be taken over from when its lease is ove
   assert.deepEqual(stopped(3000).broken, [1]);
 });
 
+Deno.test("check: one may be replaced by a connection that has no answer, as when its process was killed, and not by one that is refused", () => {
+  const story = (status?: number) => {
+    const story = new Story().session("0:1", "kim", 0)
+      .add({ kind: "connect", at: 100, conn: "0:2", client: "kim", server: 1, habit: "good" });
+    if (status !== undefined) story.add({ kind: "answer", at: 101, conn: "0:2", status });
+    return story.add({ kind: "end", at: 102, conn: "0:2", how: "reset" }).closed("0:1", 103, 4409);
+  };
+  assert.deepEqual(story().broken, []);
+  assert.deepEqual(story(503).broken, [2]);
+});
+
 Deno.test("check: one that is replaced though nobody came after it breaks promise 2", () => {
   const story = new Story().session("0:1", "kim", 0).closed("0:1", 50, 4409).session("0:2", "kim", 100);
   assert.deepEqual(story.broken, [2]);
