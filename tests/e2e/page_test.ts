@@ -19,8 +19,6 @@ import { freePort } from "../support/ports.ts";
 import { until, untilCounted } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
-/** Where it is to end. */
-
 // Those without a browser come first: later it is there, and the sanitizers would wonder at it.
 
 Deno.test("GET / : the page is for browsers, may do nothing but what it needs, and is sent once", async () => {

@@ -1,11 +1,10 @@
 /** At the limits of connections and descriptors, and at the end of a process. */
 
 import assert from "node:assert/strict";
-import { Cluster, sessionsOf, untilListed } from "../support/cluster.ts";
+import { Cluster, sessionsOf, untilListed, untilReady } from "../support/cluster.ts";
 import { startServer, unlessOlderRuntime } from "../support/program.ts";
 import { RawWebSocket } from "../support/raw_websocket.ts";
 import { startOn, testOn, TRANSPORTS } from "../support/transports.ts";
-import { until } from "../support/wait.ts";
 import { WsClient } from "../support/ws_client.ts";
 
 async function closeAll(clients: WsClient[]): Promise<void> {
@@ -37,10 +36,7 @@ for (const transport of TRANSPORTS) {
       assert.equal(await readinessOf(server.port), 503, "a balancer sends no one here");
       assert.ok(clients.every((client) => client.isOpen));
       await clients.pop()![Symbol.asyncDispose]();
-      await until(
-        async () => await readinessOf(server.port) === 200,
-        "one has left, and its descriptor is free",
-      );
+      await untilReady(server.port); // one has left, and its descriptor is free
       await untilListed(server.port, clients.map(({ clientId }) => clientId));
       clients.push(await WsClient.establish(server.port, "next"));
       assert.equal((await sessionsOf(server.port)).size, 5);

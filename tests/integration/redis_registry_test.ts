@@ -52,6 +52,7 @@ async function established(
     registry.claim(candidate);
     await until(() => candidate.state !== "waiting", "the candidate is answered");
     if (candidate.events.includes("established")) return candidate;
+    // one that is cut is told no reason
     if (candidate.state === "revoked") assert.equal(candidate.reason?.kind, "lease-lost");
     await until(() => registry.state === "ready", "a lease");
   }

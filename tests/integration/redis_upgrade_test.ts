@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { SCRIPTS } from "../../lib/sessions/registry/redis/scripts.ts";
 import { listed, TestCandidate } from "../support/candidate.ts";
-import { LASTING_LEASE_S } from "../support/cluster.ts";
+import { LASTING_LEASE_S, untilReady } from "../support/cluster.ts";
 import { joined } from "../support/joined.ts";
 import { startServer } from "../support/program.ts";
 import { Redis } from "../support/redis.ts";
@@ -58,24 +58,17 @@ class OldProcess implements AsyncDisposable {
   }
 }
 
-/** Waits until a process has renewed its lease, and was told what others there are. */
-async function renews(redis: Redis, node: string): Promise<void> {
-  const end = () => redis.command("ZSCORE", "{solo}:nodes", node);
-  const before = await end();
-  await until(async () => await end() !== before, `${node} renews its lease`);
-}
-
 Deno.test("RedisRegistry: beside processes without a hash tag none takes a session, until the last has left", async () => {
   await using redis = await Redis.start();
-  await using first = await OldProcess.start(redis, "first");
-  await using second = await OldProcess.start(redis, "second");
-  await using service = await joined({ url: redis.url });
+  await using first = await OldProcess.start(redis, "first", ENDING_LEASE_MS);
+  await using second = await OldProcess.start(redis, "second", ENDING_LEASE_MS);
+  await using service = await joined({ url: redis.url, leaseMs: ENDING_LEASE_MS });
   assert.equal(service.registry.state, "preceded");
   const early = new TestCandidate("kim");
   service.registry.claim(early);
   assert.equal(early.reason?.kind, "lease-lost", "it is turned away");
   await first.leave();
-  for (let renewals = 0; renewals < 2; renewals++) await renews(redis, service.registry.node);
+  await redis.passes(2 * ENDING_LEASE_MS);
   assert.equal(service.registry.state, "preceded", "one is still there");
   await second.leave();
   await until(() => service.registry.state === "ready", "it takes sessions");
@@ -94,7 +87,7 @@ Deno.test("RedisRegistry: the lease of a process without a hash tag that has die
 });
 
 Deno.test("RedisRegistry: after a loss of all data it waits for processes without a hash tag that are still to come back", async () => {
-  const leaseMs = ENDING_LEASE_MS;
+  const leaseMs = ENDING_LEASE_MS; // there must be time to come back in
   await using redis = await Redis.start();
   await using old = await OldProcess.start(redis, "old", leaseMs);
   await using service = await joined({ url: redis.url, leaseMs });
@@ -102,6 +95,7 @@ Deno.test("RedisRegistry: after a loss of all data it waits for processes withou
   await redis.command("FLUSHALL");
   const settlesAt = async () => Number(await redis.command("HGET", "{solo}:generation", "settles_at"));
   await until(async () => await settlesAt() > 0, "the loss is noticed");
+  await redis.passes(leaseMs / 4);
   await using again = await OldProcess.start(redis, "old", leaseMs);
   await redis.passes(leaseMs);
   assert.equal(service.registry.state, "preceded");
@@ -126,7 +120,7 @@ Deno.test("ws-server: beside a process of an older version it says why it takes 
   await assert.rejects(WsClient.establish(server.port, "kim"));
   assert.match((await ask("/metrics")).text, /^solo_connections_refused_total\{reason="preceded"\} 1$/m);
   await old.leave();
-  await until(async () => (await ask("/readyz")).status === 200, "it takes clients");
+  await untilReady(server.port);
   await using _kim = await WsClient.establish(server.port, "kim");
   await server.program.line(/processes of an older version are running \(1\)/);
   await server.program.line(/the processes of an older version have stopped/);

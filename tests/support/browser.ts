@@ -45,9 +45,8 @@ Deno.test.afterAll(async () => await (await process)?.close());
 export class Browser implements AsyncDisposable {
   /** What the pages have complained of: console errors, exceptions, and violations of the content policy. */
   readonly complaints: string[] = [];
-  readonly #contexts: BrowserContext[] = [];
-
   readonly #process: Chromium;
+  readonly #contexts: BrowserContext[] = [];
 
   private constructor(process: Chromium) {
     this.#process = process;

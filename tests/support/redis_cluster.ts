@@ -105,7 +105,7 @@ export class RedisCluster implements Replicated {
     const slot = await this.slot();
     let owner: KnownNode | undefined;
     await until(async () => {
-      const views = await Promise.all(asked.map((redis) => this.#nodes(redis)));
+      const views = await this.#views(asked);
       const owners = views.filter((nodes) => nodes.length > 0)
         .map((nodes) =>
           nodes.find((node) => node.primary && node.alive && node.slots.some((range) => holds(range, slot)))
@@ -188,15 +188,12 @@ export class RedisCluster implements Replicated {
       await redis.command("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
       if (i < SLOTS.length) await redis.command("CLUSTER", "ADDSLOTSRANGE", ...SLOTS[i]!.map(String));
     }
-    const knowAll = async () => {
-      const views = await Promise.all(this.redises.map((redis) => this.#nodes(redis)));
-      return views.every((nodes) => nodes.filter(({ met }) => met).length === this.redises.length);
-    };
     await until(async () => {
       for (const [i, { port }] of others.entries()) {
         await first!.command("CLUSTER", "MEET", "127.0.0.1", String(port), String(buses[i + 1]));
       }
-      return await knowAll();
+      const views = await this.#views();
+      return views.every((nodes) => nodes.filter(({ met }) => met).length === this.redises.length);
     }, "all know of each other");
     for (const [i, { port }] of this.redises.slice(0, SLOTS.length).entries()) {
       const replica = this.redises[i + SLOTS.length]!;
@@ -207,9 +204,13 @@ export class RedisCluster implements Replicated {
       );
     }
     await until(async () => {
-      const views = await Promise.all(this.redises.map((redis) => this.#nodes(redis)));
+      const views = await this.#views();
       return views.every((nodes) => nodes.filter(({ follows }) => follows !== "-").length === SLOTS.length);
     }, "all know of the replicas");
+  }
+
+  async #views(asked: Redis[] = this.redises): Promise<KnownNode[][]> {
+    return await Promise.all(asked.map((redis) => this.#nodes(redis)));
   }
 
   /** Whom this one knows; none where it does not answer. */
